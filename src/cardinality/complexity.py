@@ -1,0 +1,188 @@
+"""Eq. (4), its solver, and the cost of a whole net: plain arithmetic, no torch.
+
+Conventions, the same in every table of the suite:
+
+- **parameters**: all of them; convolutions have no bias, batch norm has two per channel, the
+  fully connected layer has its bias;
+- **MACs** (the paper's "FLOPs", multiply-adds): convolutions and the fully connected layer, bias
+  not counted, one image, one forward pass;
+- **activations**: output elements of those same layers, not of pooling, batch norm or ReLU.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from cardinality.errors import UserError
+from cardinality.settings import EXPANSION, PAPER_BASE, Architecture, Setting
+
+
+def block_parameters(setting: Setting, base: int = PAPER_BASE) -> int:
+    """Eq. (4): weights of one block of the first stage, ``C (256 d + 9 d^2 + 256 d)`` at base 64.
+
+    Args:
+        setting: cardinality C and width d.
+        base: channels of the stem; the block takes and gives ``4 x base`` channels.
+    """
+    channels, width = EXPANSION * base, setting.group_width(base)
+    return setting.cardinality * (channels * width + 3 * 3 * width * width + width * channels)
+
+
+def deviation(setting: Setting, budget: float) -> float:
+    """How far a setting's Eq. (4) count lies from a budget, as a fraction (0.0074 is +0.74 %)."""
+    return block_parameters(setting) / budget - 1
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The width that a cardinality needs for a budget.
+
+    Attributes:
+        setting: the whole-numbered setting nearest to the budget.
+        exact_width: the real-valued d that meets the budget exactly.
+        budget: the parameters asked for, of one block at base 64.
+        deviation: what rounding leaves, as a fraction of the budget.
+    """
+
+    setting: Setting
+    exact_width: float
+    budget: int
+    deviation: float
+
+
+def solve(cardinality: int, budget: Setting, times: float = 1, base: int = PAPER_BASE) -> Solution:
+    """Solve Eq. (4) for d: the width that gives C paths the parameters of another setting.
+
+    Eq. (4) scales with the square of the base, so d and its deviation are the same at every base;
+    the base only restricts d to widths that it leaves whole.
+
+    Args:
+        cardinality: C.
+        budget: the setting whose block is to be matched (1x64d in Table 2).
+        times: multiple of that block's parameters (2 in Table 4).
+        base: channels of the stem.
+
+    Raises:
+        UserError: a cardinality, multiple or base that is not positive.
+    """
+    if cardinality < 1 or base < 1 or not (times > 0 and math.isfinite(times)):
+        raise UserError(
+            f"cardinality {cardinality}, times {times:g}, base {base}: all must be positive"
+        )
+    target = block_parameters(budget) * times
+    # C (9 d^2 + 512 d) = target, solved for the positive root.
+    linear = 2 * EXPANSION * PAPER_BASE
+    exact = (math.sqrt(linear**2 + 4 * 9 * target / cardinality) - linear) / (2 * 9)
+    step = PAPER_BASE // math.gcd(PAPER_BASE, base)
+    below = max(step, math.floor(exact / step) * step)
+    candidates = (Setting(cardinality, below), Setting(cardinality, below + step))
+    nearest = min(candidates, key=lambda candidate: abs(deviation(candidate, target)))
+    return Solution(nearest, exact, round(target), deviation(nearest, target))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution with its batch norm, or the fully connected layer (``side`` 1).
+
+    Attributes:
+        name: as in the built net's ``named_modules``.
+        stage: Table 1's name, conv1 to conv5, or fc.
+        kernel: side of the kernel.
+        side: side of the output map, in pixels.
+    """
+
+    name: str
+    stage: str
+    in_channels: int
+    out_channels: int
+    kernel: int
+    groups: int
+    side: int
+
+    @property
+    def weights(self) -> int:
+        """Elements of the weight tensor."""
+        return self.kernel**2 * self.in_channels // self.groups * self.out_channels
+
+    @property
+    def params(self) -> int:
+        """Weights, and batch norm's scale and shift or the fully connected layer's bias."""
+        return self.weights + self.out_channels * (1 if self.stage == "fc" else 2)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one image."""
+        return self.weights * self.activations // self.out_channels
+
+    @property
+    def activations(self) -> int:
+        """Output elements of one image."""
+        return self.out_channels * self.side**2
+
+
+def strided(side: int, kernel: int, stride: int) -> int:
+    """Side of the output map of a convolution or pooling padded by half its kernel."""
+    return (side + 2 * (kernel // 2) - kernel) // stride + 1
+
+
+def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
+    """Every counted layer of a net in forward order.
+
+    Args:
+        net: the architecture.
+        image_size: side of the input; by default the paper's for that stem (224 or 32).
+
+    Raises:
+        UserError: an image without pixels.
+    """
+    side = net.image_size if image_size is None else image_size
+    if side < 1:
+        raise UserError(f"image size {side}: at least 1")
+    stem_kernel = 7 if net.stem == "imagenet" else 3
+    side = strided(side, stem_kernel, 1 if net.stem == "cifar" else 2)
+    yield Layer("conv1", "conv1", 3, net.base, stem_kernel, 1, side)
+    if net.stem == "imagenet":
+        side = strided(side, 3, 2)
+    channels = net.base
+    for i, (blocks, width, out) in enumerate(
+        zip(net.blocks, net.conv_widths, net.out_channels, strict=True)
+    ):
+        for j in range(blocks):
+            name, stage = f"layer{i + 1}.{j}", f"conv{i + 2}"
+            # The 3x3 of a stage's first block has the stride, but for the first stage.
+            out_side = strided(side, 3, 2 if i > 0 and j == 0 else 1)
+            groups = net.setting.cardinality
+            yield Layer(f"{name}.conv1", stage, channels, width, 1, 1, side)
+            yield Layer(f"{name}.conv2", stage, width, width, 3, groups, out_side)
+            yield Layer(f"{name}.conv3", stage, width, out, 1, 1, out_side)
+            if net.residual and j == 0:
+                yield Layer(f"{name}.downsample.0", stage, channels, out, 1, 1, out_side)
+            channels, side = out, out_side
+    yield Layer("fc", "fc", channels, net.classes, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Parameters, multiply-adds and activations of a net or of one of its stages."""
+
+    params: int
+    macs: int
+    activations: int
+
+    @classmethod
+    def of(cls, parts: Iterable[Layer]) -> "Complexity":
+        """The sum over some layers."""
+        counts = [(layer.params, layer.macs, layer.activations) for layer in parts]
+        return cls(*(sum(column) for column in zip(*counts, strict=True)))
+
+
+def complexity(net: Architecture, image_size: int | None = None) -> Complexity:
+    """Parameters, MACs and activations of a whole net; see `layers` for the arguments."""
+    return Complexity.of(layers(net, image_size))
+
+
+def by_stage(net: Architecture, image_size: int | None = None) -> dict[str, Complexity]:
+    """The same, stage by stage under Table 1's names: conv1, conv2, ..., fc."""
+    stages = groupby(layers(net, image_size), key=lambda layer: layer.stage)
+    return {stage: Complexity.of(parts) for stage, parts in stages}

@@ -1,0 +1,344 @@
+"""What the YAML files may say: ablations (a question each) and protocols (a scale each).
+
+A mistake in a file ends in one line with the file, the key, what is wrong and what is allowed.
+"""
+
+import json
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
+
+from cardinality.complexity import block_parameters, deviation
+from cardinality.errors import UserError
+from cardinality.settings import Setting, Stem
+
+# A depth in an ablation is a role; every protocol says which depth plays it at its scale.
+Role = Literal["base", "deep", "double", "residual"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+LARGEST_FILE = 100_000  # bytes; the suite's own are under 3,000
+
+
+def _parse_setting(value: object) -> Setting:
+    if isinstance(value, Setting):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("expected CARDINALITYxWIDTHd, like 32x4d")
+    return Setting.parse(value)
+
+
+SettingText = Annotated[Setting, PlainValidator(_parse_setting), PlainSerializer(str)]
+
+
+class Strict(BaseModel):
+    """A mapping whose keys and types must be the stated ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Row(Strict):
+    """One row of a table: a setting, and how it is to be compared.
+
+    Attributes:
+        setting: C and d.
+        depth: the role of its depth, where the ablation has no common ``depths``.
+        budget: complexity relative to the ablation's reference, 1 or 2 times.
+        deeper: the complexity is met by depth, so that Eq. (4) of one block says nothing.
+        residual: False is the net without shortcuts.
+        label: what the paper calls the model.
+    """
+
+    setting: SettingText
+    depth: Role | None = None
+    budget: Literal[1, 2] = 1
+    deeper: bool = False
+    residual: bool = True
+    label: str | None = None
+
+
+class Ablation(Strict):
+    """One question: which nets are compared, at which depths, against which row.
+
+    Attributes:
+        title: heading of the table.
+        question: what the table answers.
+        paper: name of the paper's figures in paper_tables/.
+        reference: the setting whose block is the budget and whose row is compared with.
+        tolerance: how far Eq. (4) of a row's block may lie from its budget, as a fraction.
+        depths: depth roles at which every row stands; without any depth, in rows either, the
+            ablation is arithmetic alone and trains nothing.
+        rows: the rows in the table's order.
+        notes: what a reader of the table must know.
+    """
+
+    title: str
+    question: str
+    paper: str | None = None
+    reference: SettingText
+    tolerance: float = Field(default=0.03, gt=0, lt=1)
+    depths: tuple[Role, ...] | None = Field(default=None, min_length=1)
+    rows: tuple[Row, ...] = Field(min_length=1)
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_rows(self) -> "Ablation":
+        for number, row in enumerate(self.rows):
+            where = f"rows.{number}"
+            if self.depths is not None and row.depth is not None:
+                raise ValueError(f"{where}.depth: the ablation has depths; allowed: one of the two")
+            if self.depths is None and (row.depth is None) != (self.rows[0].depth is None):
+                raise ValueError(f"{where}.depth: must stand in every row or in none")
+            if not row.deeper:
+                self._check_budget(where, row)
+        return self
+
+    def _check_budget(self, where: str, row: Row) -> None:
+        budget = row.budget * block_parameters(self.reference)
+        off = deviation(row.setting, budget)
+        if abs(off) > self.tolerance:
+            raise ValueError(
+                f"{where}.setting: a block of {row.setting} has {block_parameters(row.setting):,}"
+                f" parameters, {off:+.1%} of the {budget:,} of {row.budget} x {self.reference};"
+                f" allowed: {self.tolerance:.1%}"
+            )
+
+    @property
+    def trains(self) -> bool:
+        """Whether the ablation asks for runs at all."""
+        return self.depths is not None or self.rows[0].depth is not None
+
+
+class Digits(Strict):
+    """The embedded digits; see `cardinality.data.digits`."""
+
+    name: Literal["digits"]
+    side: int = Field(ge=16, le=32)
+    train: int = Field(ge=1, le=1_000_000)
+    test: int = Field(ge=1, le=1_000_000)
+    evaluate_on: Literal["test", "held-out"] = "test"
+
+    @property
+    def classes(self) -> int:
+        """Ten digits."""
+        return 10
+
+
+class Steps(Strict):
+    """The rate is multiplied by ``factor`` after each of the epochs in ``drops``."""
+
+    name: Literal["steps"]
+    drops: tuple[int, ...] = Field(min_length=1)
+    factor: float = Field(gt=0, lt=1)
+
+
+class OneCycle(Strict):
+    """Up to the rate over the first part ``warmup`` of all steps, then down to nearly zero."""
+
+    name: Literal["one-cycle"]
+    warmup: float = Field(gt=0, lt=1)
+
+
+class Training(Strict):
+    """How one net is trained.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch: images a step; an incomplete last batch of an epoch is left out.
+        rate: the learning rate (the largest one of a cycle).
+        momentum: Nesterov's.
+        decay: weight decay, on every parameter (batch norm's too, as the authors' code does).
+        schedule: how the rate changes.
+        shift: training images are moved by up to so many pixels each way (pad and crop).
+        flip: whether half of them are mirrored.
+    """
+
+    epochs: int = Field(ge=1, le=10_000)
+    batch: int = Field(ge=2, le=100_000)
+    rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    decay: float = Field(ge=0)
+    schedule: Steps | OneCycle = Field(discriminator="name")
+    shift: int = Field(ge=0, le=16)
+    flip: bool
+
+
+class Numerics(Strict):
+    """Precision and threads; part of a run's identity.
+
+    Attributes:
+        precision: ``auto`` is bfloat16 where the device reports the instructions, else float32.
+        threads: CPU threads of one run.
+    """
+
+    precision: Literal["auto", "bfloat16", "float32"]
+    threads: int = Field(ge=1, le=1024)
+
+
+class Depths(Strict):
+    """The depth that plays each role at a protocol's scale."""
+
+    base: int
+    deep: int
+    double: int
+    residual: int
+
+
+class Protocol(Strict):
+    """One scale: data, template, depths, training and numerics of every run.
+
+    Attributes:
+        title: heading above its tables.
+        evidence: what results at this scale are evidence of, and of what not.
+        data: the data set.
+        stem, base: of every net (`cardinality.settings.Architecture`).
+        depths: the depth that plays each role.
+        seeds: how many seeds each row is trained with by default.
+        training, numerics: how.
+        speed: multiply-adds a second (10^9) of one training run, stated for the estimate of time
+            where no record of this machine is at hand.
+        committed: whether the results are part of the repository; if so `make` shows them, and
+            if not it computes them.
+    """
+
+    title: str
+    evidence: str
+    data: Digits
+    stem: Stem
+    base: int
+    depths: Depths
+    seeds: int = Field(ge=1, le=1000)
+    training: Training
+    numerics: Numerics
+    speed: float = Field(gt=0)
+    committed: bool
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses aliases and repeated keys, and reads 1e-4 as a number."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 wants a dot in a number with an exponent and reads 1e-4 as text; YAML 1.2 does not.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+Model = TypeVar("Model", bound=Strict)
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read and check one YAML file.
+
+    Raises:
+        UserError: in one line, with the file, the key, what is wrong and what is allowed.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{path}: larger than {LARGEST_FILE:,} bytes")
+        text = path.read_text(encoding="utf-8")
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader made stricter
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path}: {_yaml_problem(error)}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys and values; allowed keys: {_keys(model)}")
+    try:
+        # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
+        return model.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        raise UserError(f"{path}: {_validation_problem(error, model)}") from None
+
+
+def _yaml_problem(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _keys(model: type[BaseModel]) -> str:
+    return ", ".join(model.model_fields)
+
+
+def _validation_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem in one line, with how many there are besides.
+
+    Unknown keys come first: a misspelt key is also a missing one, and the cause says more.
+    """
+    problems = error.errors(include_url=False)
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    first = problems[0]
+    owner, path = _follow(model, first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; allowed: {_keys(owner)}"
+    elif first["type"] == "missing":
+        message = f"is missing; allowed keys: {_keys(owner)}"
+    elif first["type"] == "too_short":
+        message = "is an empty list; allowed: at least one item"
+    elif path:
+        message = message[:1].lower() + message[1:]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return " ".join(f"{path + ': ' if path else ''}{message}{more}".split())
+
+
+def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
+    """The model that holds the last part of a location, and the location as keys of the file.
+
+    Pydantic's location of a key within a union also has the tag that told its members apart.
+    """
+    keys: list[str] = []
+    owner, candidates = model, [model]
+    for part in location:
+        tagged = [candidate for candidate in candidates if part == _tag(candidate)]
+        if tagged:
+            owner = tagged[0]
+            candidates = tagged
+            continue
+        keys.append(str(part))
+        if isinstance(part, str) and candidates:
+            owner = candidates[0]
+            field = owner.model_fields.get(part)
+            candidates = _models_in(field.annotation) if field is not None else []
+    return owner, ".".join(keys)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    """The value of ``name`` that selects this member of a union."""
+    field = model.model_fields.get("name")
+    return get_args(field.annotation)[0] if field is not None else None

@@ -1,0 +1,95 @@
+"""What this machine is, without importing torch: its device, and what numerics it runs well."""
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from cardinality.errors import UserError
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["bfloat16", "float32"]
+
+# The instructions with which a CPU multiplies bfloat16 faster than float32: Linux's names of
+# AVX512-BF16 and AMX (Intel, AMD) and of the Arm extension.
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The device that runs are computed on.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        name: what the device calls itself.
+        cores: CPU cores that this process may use.
+        bfloat16: whether the device reports bfloat16 instructions.
+    """
+
+    device: Device
+    name: str
+    cores: int
+    bfloat16: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.cores} CPU cores"
+
+    def resolve(self, precision: Literal["auto", "bfloat16", "float32"]) -> Precision:
+        """The precision that ``auto`` means here: bfloat16 where the device has instructions."""
+        if precision != "auto":
+            return precision
+        return "bfloat16" if self.bfloat16 else "float32"
+
+
+def detect(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
+    """Describe this machine; ``auto`` takes an NVIDIA GPU where the driver shows one.
+
+    Raises:
+        UserError: ``cuda`` was asked for and no GPU is seen.
+    """
+    if device != "cpu":
+        gpu = _gpu()
+        if gpu is not None:
+            return gpu
+        if device == "cuda":
+            raise UserError("device cuda: the NVIDIA driver shows no GPU here; allowed: auto, cpu")
+    flags, name = _cpu()
+    return Machine("cpu", name, len(os.sched_getaffinity(0)), bool(flags & BFLOAT16_FLAGS))
+
+
+@lru_cache(maxsize=1)
+def _cpu() -> tuple[frozenset[str], str]:
+    """Instruction flags and model name of the CPU, from Linux's own list."""
+    listing = Path("/proc/cpuinfo")
+    fields: dict[str, str] = {}
+    if listing.exists():
+        pairs = (line.partition(":") for line in listing.read_text().splitlines())
+        for key, _, value in pairs:
+            fields.setdefault(key.strip(), value.strip())
+    flags = fields.get("flags", fields.get("Features", ""))
+    return frozenset(flags.split()), fields.get("model name", platform.machine())
+
+
+@lru_cache(maxsize=1)
+def _gpu() -> Machine | None:
+    """The first GPU that the NVIDIA driver shows, if any."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return None
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        if pynvml.nvmlDeviceGetCount() == 0:
+            return None
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+        name = pynvml.nvmlDeviceGetName(handle)
+        # Tensor cores multiply bfloat16 from Ampere (compute capability 8) on.
+        return Machine("cuda", name, len(os.sched_getaffinity(0)), major >= 8)
+    finally:
+        pynvml.nvmlShutdown()

@@ -1,0 +1,238 @@
+"""From a question and a scale to the list of runs that answer it."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cardinality.complexity import Complexity, complexity
+from cardinality.configuration import Ablation, Digits, Protocol, Role, Row, Training, load
+from cardinality.errors import UserError
+from cardinality.machine import Device, Machine, Precision
+from cardinality.settings import Architecture
+
+# The checkout: the package is installed from it in editable form.
+ROOT = Path(__file__).resolve().parents[2]
+
+# Part of every run's identity. To be raised when a change of the code gives the same
+# configuration another result, so that no table mixes runs from before and after.
+REVISION = 1
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """What decides a run's bits besides its seed; resolved before the run is named."""
+
+    device: Device
+    precision: Precision
+    threads: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run, completely; nothing else decides its result.
+
+    Attributes:
+        architecture: the net.
+        data, training: the set and the recipe, as the protocol states them.
+        numerics: device, precision and threads.
+        seed: of initialisation, order and augmentation.
+    """
+
+    architecture: Architecture
+    data: Digits
+    training: Training
+    numerics: Numerics
+    seed: int
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """The effective configuration in plain values, which names the run."""
+        net = self.architecture
+        return {
+            "revision": REVISION,
+            "net": {
+                "setting": str(net.setting),
+                "depth": net.depth,
+                "stem": net.stem,
+                "classes": net.classes,
+                "base": net.base,
+                "residual": net.residual,
+            },
+            "data": self.data.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "numerics": vars(self.numerics),
+            "seed": self.seed,
+        }
+
+    @cached_property
+    def name(self) -> str:
+        """A readable slug and a hash of the configuration: ``32x4d-depth11-seed0-0a1b2c3d4e``."""
+        net = self.architecture
+        text = json.dumps(self.configuration, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        plain = "" if net.residual else "-noshortcut"
+        return f"{net.setting}-depth{net.depth}{plain}-seed{self.seed}-{digest}"
+
+    @cached_property
+    def complexity(self) -> Complexity:
+        """Parameters, MACs and activations at the size of the data set's images."""
+        return complexity(self.architecture, self.data.side)
+
+    @property
+    def cost(self) -> int:
+        """Multiply-adds of the whole run: three forward passes' worth an image trained on.
+
+        The backward pass multiplies twice: for the gradients of inputs and of weights.
+        """
+        images = 3 * self.data.train + self.data.test
+        return self.complexity.macs * images * self.training.epochs
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a table: a row of the ablation at one depth, trained with several seeds."""
+
+    row: Row
+    role: Role
+    runs: tuple[Run, ...]
+
+    @property
+    def architecture(self) -> Architecture:
+        """The net of every run."""
+        return self.runs[0].architecture
+
+    @property
+    def complexity(self) -> Complexity:
+        """Parameters, MACs and activations of the net."""
+        return self.runs[0].complexity
+
+    @property
+    def key(self) -> tuple[str, Role, bool]:
+        """What finds the same line in the paper's table."""
+        return str(self.row.setting), self.role, self.row.residual
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run that one table needs at one scale.
+
+    Attributes:
+        ablation_name, protocol_name: names of the two files, without their endings.
+        entries: the table's lines, depth by depth, in the ablation's order.
+    """
+
+    ablation_name: str
+    ablation: Ablation
+    protocol_name: str
+    protocol: Protocol
+    entries: tuple[Entry, ...]
+
+    def runs(self) -> list[Run]:
+        """Every run once, in the order in which they are to be computed.
+
+        Seed by seed, so that a table of half the runs compares like with like; in a seed the
+        costly ones first, so that no worker is left alone with a long one at the end.
+        """
+        unique = {run.name: run for entry in self.entries for run in entry.runs}
+        return sorted(unique.values(), key=lambda run: (run.seed, -run.cost))
+
+    def reference(self, entry: Entry) -> Entry | None:
+        """The line that a line is compared with, if the table has it.
+
+        It has the reference setting, once the complexity, and shortcuts if the line has them; at
+        the line's depth, or for a line that goes deeper at the depth that it goes deeper than.
+        """
+        for candidate in self.entries:
+            row = candidate.row
+            if (
+                row.setting == self.ablation.reference
+                and row.budget == 1
+                and not row.deeper
+                and row.residual == entry.row.residual
+                and (candidate.role == entry.role or entry.row.deeper)
+            ):
+                return candidate
+        return None
+
+    def with_shortcuts(self, entry: Entry) -> Entry | None:
+        """For a line without shortcuts, the same net with them, if the table has it."""
+        if entry.row.residual:
+            return None
+        setting, role, _ = entry.key
+        matches = (other for other in self.entries if other.key == (setting, role, True))
+        return next(matches, None)
+
+
+def make_plan(ablation: str, protocol: str, machine: Machine, seeds: int | None = None) -> Plan:
+    """Read an ablation and a protocol and work out every run.
+
+    Args:
+        ablation, protocol: a name (a file in ablations/ or ablations/protocols/) or a path.
+        machine: where the runs would be computed; it resolves the numerics.
+        seeds: how many seeds, 0 to N - 1; by default the protocol's.
+
+    Raises:
+        UserError: a file that is missing or wrong, or a net that cannot be built.
+    """
+    folder = ROOT / "ablations"
+    ablation_path = find(ablation, folder, "ablation")
+    protocol_path = find(protocol, folder / "protocols", "protocol")
+    question = load(ablation_path, Ablation)
+    scale = load(protocol_path, Protocol)
+    count = scale.seeds if seeds is None else seeds
+    if count < 1:
+        raise UserError(f"seeds {count}: at least 1")
+    numerics = Numerics(
+        machine.device, machine.resolve(scale.numerics.precision), scale.numerics.threads
+    )
+
+    def entry(row: Row, role: Role) -> Entry:
+        try:
+            net = Architecture(
+                row.setting,
+                getattr(scale.depths, role),
+                scale.stem,
+                scale.data.classes,
+                scale.base,
+                row.residual,
+            )
+        except UserError as error:
+            raise UserError(f"{protocol_path}: depths.{role} or base: {error}") from None
+        runs = (Run(net, scale.data, scale.training, numerics, seed) for seed in range(count))
+        return Entry(row, role, tuple(runs))
+
+    entries = tuple(entry(row, role) for row, role in _rows(question))
+    return Plan(ablation_path.stem, question, protocol_path.stem, scale, entries)
+
+
+def _rows(ablation: Ablation) -> Iterator[tuple[Row, Role]]:
+    for role in ablation.depths or (None,):
+        for row in ablation.rows:
+            depth = role or row.depth
+            if depth is not None:
+                yield row, depth
+
+
+def find(name: str, folder: Path, kind: str) -> Path:
+    """The file that a name or path stands for.
+
+    Raises:
+        UserError: there is none, with the names that there are.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = folder / f"{name}.yaml"
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path.is_file():
+            allowed = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+            raise UserError(f"{kind} {name!r}: no such {kind}; allowed: {allowed}, or a .yaml file")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; allowed: a {kind}'s name or a .yaml file")
+    # The name becomes a folder or a file in results/.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
+        raise UserError(f"{path}: a {kind}'s file name may have letters, digits, '.', '_' and '-'")
+    return path
