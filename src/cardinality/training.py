@@ -108,7 +108,8 @@ class Trainer:
         self.device = torch.device(run.numerics.device)
         torch.set_num_threads(run.numerics.threads)
         torch.manual_seed(run.seed)
-        self.net = ResNeXt(run.architecture).to(self.device, memory_format=torch.channels_last)
+        self.net = ResNeXt(run.architecture).to(self.device)
+        self.net = self.net.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
             self.net.parameters(),
             lr=run.training.rate,

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cardinality.data.images import ImageSet, Images
+from cardinality.data.images import Images, ImageSet
 
 Floats = NDArray[np.float64]
 

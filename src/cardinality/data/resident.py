@@ -87,7 +87,8 @@ class ResidentImages:
 
     def _moved(self, chosen: Tensor, down: Tensor, right: Tensor, flip: Tensor) -> Tensor:
         """Pad with zeros after normalising, crop and flip (datasets/cifar10.lua of
-        fb.resnet.torch normalises, flips and then crops), as one gather."""
+        fb.resnet.torch normalises, flips and then crops), as one gather.
+        """
         side = self.pixels.shape[1]
         line = torch.arange(side, device=chosen.device)
         rows, columns = line + down[:, None], line + right[:, None]

@@ -48,7 +48,12 @@ def load_images(data: Digits, root: Path | None = None) -> Images:
 def _save(images: Images, path: Path) -> None:
     """Write aside, then move into place, so that a file there is a whole one."""
     aside = path.with_suffix(".part")
-    parts = (images.train.pixels, images.train.labels, images.test.pixels, images.test.labels)
     with aside.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **dict(zip(ARRAYS, parts, strict=True)))
+        np.savez_compressed(
+            file,
+            train_pixels=images.train.pixels,
+            train_labels=images.train.labels,
+            test_pixels=images.test.pixels,
+            test_labels=images.test.labels,
+        )
     aside.replace(path)
