@@ -1,0 +1,164 @@
+"""Checks of a machine before hours are spent on it."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import requires, version
+from pathlib import Path
+
+import torch
+from packaging.requirements import Requirement
+from torch.nn.functional import conv2d
+
+from cardinality.complexity import Layer, layers
+from cardinality.configuration import Protocol
+from cardinality.data.images import Images, ImageSet
+from cardinality.data.store import prepare
+from cardinality.errors import UserError
+from cardinality.machine import Machine
+from cardinality.plan import Plan, Run
+from cardinality.training import Trainer, weights_checksum
+
+# How far a grouped convolution may lie from float64, as the norm of the difference relative to
+# the norm of the result: some tens of units in the last place of each precision's operands.
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
+CHECKED_BATCH = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check."""
+
+    check: str
+    passed: bool
+    detail: str
+
+
+def examine(plans: list[Plan], machine: Machine, results: Path) -> Iterator[Finding]:
+    """Every check, one after the other.
+
+    Args:
+        plans: the ablations at the protocol that is to be run.
+        machine: where.
+        results: the folder that records will be written to.
+    """
+    protocol = plans[0].protocol
+    runs = [run for plan in plans for run in plan.runs()]
+    yield from versions()
+    yield device(machine, runs[0])
+    for setting, shapes in convolutions(runs).items():
+        yield grouped_convolution(setting, shapes, runs[0])
+    yield determinism(runs)
+    yield free_disk(runs, results)
+    yield data(protocol)
+
+
+def versions() -> Iterator[Finding]:
+    """Whether each library that the suite needs is there in a version that it allows."""
+    for text in requires("cardinality") or ():
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        found = version(requirement.name)
+        fits = requirement.specifier.contains(found, prereleases=True)
+        wanted = f"needs {requirement.specifier}"
+        yield Finding(requirement.name, fits, found if fits else f"{found}; {wanted}")
+
+
+def device(machine: Machine, run: Run) -> Finding:
+    """Whether torch can compute on the device, and with which precision runs will."""
+    precision = run.numerics.precision
+    told = f"{machine}; runs in {precision}"
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        return Finding("device", False, f"{told}; torch {torch.__version__} sees no GPU")
+    torch.ones(1, device=machine.device).sum().item()
+    if precision == "bfloat16" and not machine.bfloat16:
+        return Finding("device", False, f"{told}, which this device has no instructions for")
+    return Finding("device", True, told)
+
+
+def convolutions(runs: list[Run]) -> dict[str, list[Layer]]:
+    """Every shape of the 3x3 convolution in every net, by setting, each shape once."""
+    found: dict[str, dict[tuple[int, ...], Layer]] = {}
+    for run in runs:
+        shapes = found.setdefault(str(run.architecture.setting), {})
+        for layer in layers(run.architecture, run.data.side):
+            if layer.name.endswith(".conv2"):
+                key = (layer.in_channels, layer.groups, layer.side, layer.stride)
+                shapes.setdefault(key, layer)
+    return {setting: list(shapes.values()) for setting, shapes in found.items()}
+
+
+def grouped_convolution(setting: str, shapes: list[Layer], run: Run) -> Finding:
+    """Compare a setting's 3x3 convolutions, forward and backward, with float64 on the CPU."""
+    worst = max(convolution_error(layer, run) for layer in shapes)
+    allowed = TOLERANCE[run.numerics.precision]
+    detail = f"{len(shapes)} shapes, relative error {worst:.1e}, allowed {allowed:.0e}"
+    return Finding(f"convolution {setting}", worst <= allowed, detail)
+
+
+def convolution_error(layer: Layer, run: Run) -> float:
+    """Largest relative error of output and gradients of one convolution on random values."""
+    generator = torch.Generator().manual_seed(0)
+    side = layer.side * layer.stride
+    x = torch.randn(CHECKED_BATCH, layer.in_channels, side, side, generator=generator)
+    shape = (layer.out_channels, layer.in_channels // layer.groups, layer.kernel, layer.kernel)
+    weight = torch.randn(shape, generator=generator)
+    out = torch.randn(CHECKED_BATCH, layer.out_channels, layer.side, layer.side, generator=generator)
+    dtype = getattr(torch, run.numerics.precision)
+    # Both start from values that the precision can hold, so that only arithmetic differs.
+    tensors = [tensor.to(dtype) for tensor in (x, weight, out)]
+
+    def compute(where: str, kind: torch.dtype, layout: torch.memory_format) -> list[torch.Tensor]:
+        a, w, g = (t.to(where, kind).contiguous(memory_format=layout) for t in tensors)
+        a, w = a.requires_grad_(), w.requires_grad_()
+        y = conv2d(a, w, None, layer.stride, layer.kernel // 2, 1, layer.groups)
+        y.backward(g)
+        assert a.grad is not None
+        assert w.grad is not None
+        return [t.detach().double().cpu() for t in (y, a.grad, w.grad)]
+
+    ours = compute(run.numerics.device, dtype, torch.channels_last)
+    exact = compute("cpu", torch.float64, torch.contiguous_format)
+    pairs = zip(ours, exact, strict=True)
+    return max(float((one - two).norm() / two.norm()) for one, two in pairs)
+
+
+def determinism(runs: list[Run]) -> Finding:
+    """Whether one training step of the grouped net gives the same bits twice."""
+    run = max(runs, key=lambda run: run.architecture.setting.cardinality)
+    run = replace(run, training=run.training.model_copy(update={"epochs": 2}))
+    n, side = run.training.batch, run.data.side
+    pixels = torch.randint(256, (n, side, side, 3), generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(n) % run.data.classes
+    images = ImageSet(pixels.to(torch.uint8).numpy(), labels.numpy())
+
+    def step() -> str:
+        trainer = Trainer(run, Images(images, images, ()))
+        trainer.train_epoch(lambda _epochs: None)
+        return weights_checksum(trainer.net)
+
+    one, two = step(), step()
+    same = one == two
+    detail = f"{run.architecture.setting}: {one}" + ("" if same else f" and {two}")
+    return Finding("same bits twice", same or run.numerics.device == "cuda", detail)
+
+
+def free_disk(runs: list[Run], results: Path) -> Finding:
+    """Whether the checkpoints of all runs fit (weights, momentum, and one more being written)."""
+    unique = {run.name: run for run in runs}
+    needed = sum(4 * run.complexity.params for run in unique.values())
+    needed += 3 * 4 * max(run.complexity.params for run in unique.values())
+    folder = next(path for path in (results, *results.resolve().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    detail = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.2f} GiB needed"
+    return Finding("disk", free > needed, detail)
+
+
+def data(protocol: Protocol) -> Finding:
+    """Whether the protocol's data set is found."""
+    try:
+        return Finding("data", True, str(prepare(protocol.data)))
+    except UserError as error:
+        return Finding("data", False, str(error))
