@@ -45,6 +45,13 @@ def randomise(net: nn.Module) -> None:
             module.num_batches_tracked.zero_()
 
 
+@torch.no_grad()
+def forget(net: nn.Module) -> None:
+    """Set every weight and buffer to zero."""
+    for tensor in net.state_dict().values():
+        tensor.zero_()
+
+
 @dataclass(frozen=True)
 class Answer:
     """A net's logits, and after a training step its gradients and buffers by name."""
@@ -71,7 +78,8 @@ def train(net: nn.Module, batch: Tensor) -> Answer:
     for name, parameter in net.named_parameters():
         assert parameter.grad is not None, name
         gradients[name] = parameter.grad
-    return Answer(logits.detach(), gradients, dict(net.named_buffers()))
+    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    return Answer(logits.detach(), gradients, buffers)
 
 
 def evaluate(net: nn.Module, batch: Tensor) -> Tensor:

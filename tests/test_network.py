@@ -23,6 +23,7 @@ from comparison import (
     count_macs,
     count_parameters,
     evaluate,
+    forget,
     images,
     on_meta,
     randomise,
@@ -70,7 +71,7 @@ def trio(request: pytest.FixtureRequest) -> Trio:
     ours.load_state_dict(theirs.state_dict(), strict=True)
     answers = train(ours, BATCH), train(theirs, BATCH)
     # The other way: torchvision's net forgets all, and what is in it then came from ours.
-    theirs.to_empty(device="cpu")
+    forget(theirs)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     other.load_state_dict(ours.state_dict(), strict=True)
     evaluations = {name: evaluate(net, BATCH) for name, net in nets.items()}
