@@ -8,6 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cardinality.configuration import Ablation, load
+from cardinality.plan import ROOT
+from cardinality.settings import Architecture
+
+# The paper's depth in each role, on ImageNet (Tables 3 and 4).
+PAPER_DEPTHS = {"base": 50, "deep": 101, "double": 200, "residual": 50}
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -118,3 +124,15 @@ def assert_identical(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None
     assert ours.keys() == theirs.keys()
     different = [name for name in ours if not torch.equal(ours[name], theirs[name])]
     assert not different
+
+
+def rows_at_the_papers_depths() -> list[Architecture]:
+    """Every row that any ablation has, once, at the paper's depths; Table 2's, too."""
+    nets: dict[Architecture, None] = {}
+    for path in sorted((ROOT / "ablations").glob("*.yaml")):
+        ablation = load(path, Ablation)
+        for row in ablation.rows:
+            for role in ablation.depths or (row.depth or "base",):
+                net = Architecture(row.setting, PAPER_DEPTHS[role], residual=row.residual)
+                nets[net] = None
+    return list(nets)

@@ -7,19 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torchvision import models
 
 from cardinality.complexity import Complexity, Layer, by_stage, complexity, layers
-from cardinality.configuration import Ablation, load
 from cardinality.machine import Machine
 from cardinality.network import ResNeXt
 from cardinality.plan import ROOT, make_plan
 from cardinality.settings import BLOCKS, PAPER_BASE, STEMS, Architecture, Setting
-from comparison import count_macs, count_parameters, on_meta
+from comparison import count_macs, count_parameters, on_meta, rows_at_the_papers_depths
 
 ABLATIONS = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
 PROTOCOLS = sorted(path.stem for path in (ROOT / "ablations" / "protocols").glob("*.yaml"))
-# The paper's depth in each role, on ImageNet (Tables 3 and 4).
-PAPER_DEPTHS = {"base": 50, "deep": 101, "double": 200, "residual": 50}
+ResNetWeights = (
+    models.ResNet50_Weights
+    | models.ResNet101_Weights
+    | models.ResNet152_Weights
+    | models.ResNeXt50_32X4D_Weights
+    | models.ResNeXt101_32X8D_Weights
+    | models.ResNeXt101_64X4D_Weights
+)
 MACHINE = Machine("cpu", "x", 1, False)
 
 
@@ -53,18 +59,6 @@ def assert_counted(architecture: Architecture, side: int) -> None:
     counted = list(layers(architecture, side))
     assert [replace(layer, stage="", per_channel=2) for layer in counted] == met
     assert complexity(architecture, side) == totals
-
-
-def rows_at_the_papers_depths() -> list[Architecture]:
-    """Every row that any ablation has, once, at the paper's depths; Table 2's, too."""
-    nets: dict[Architecture, None] = {}
-    for name in ABLATIONS:
-        ablation = load(ROOT / "ablations" / f"{name}.yaml", Ablation)
-        for row in ablation.rows:
-            for role in ablation.depths or (row.depth or "base",):
-                net = Architecture(row.setting, PAPER_DEPTHS[role], residual=row.residual)
-                nets[net] = None
-    return list(nets)
 
 
 def label(net: Architecture) -> str:
@@ -118,6 +112,24 @@ def small_nets(draw: st.DrawFn) -> Architecture:
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_any_net_is_counted(net: Architecture, side: int) -> None:
     assert_counted(net, side)
+
+
+@pytest.mark.parametrize(
+    ("setting", "depth", "published"),
+    [
+        ("1x64d", 50, models.ResNet50_Weights.IMAGENET1K_V1),
+        ("1x64d", 101, models.ResNet101_Weights.IMAGENET1K_V1),
+        ("1x64d", 152, models.ResNet152_Weights.IMAGENET1K_V1),
+        ("32x4d", 50, models.ResNeXt50_32X4D_Weights.IMAGENET1K_V1),
+        ("32x8d", 101, models.ResNeXt101_32X8D_Weights.IMAGENET1K_V1),
+        ("64x4d", 101, models.ResNeXt101_64X4D_Weights.IMAGENET1K_V1),
+    ],
+)
+def test_torchvisions_published_counts(setting: str, depth: int, published: ResNetWeights) -> None:
+    """The parameters and multiply-adds (in 10^9, three decimals) that torchvision documents."""
+    counted = complexity(Architecture(Setting.parse(setting), depth))
+    assert counted.params == published.meta["num_params"]
+    assert round(counted.macs / 1e9, 3) == published.meta["_ops"]
 
 
 @pytest.mark.parametrize("depth", [50, 101, 152, 200])
