@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cardinality.configuration import Ablation, load
-from cardinality.forms import Form, SplitBottleneck, convert, join, split
+from cardinality.forms import Form, SplitBottleneck, as_form_c, convert, join, split
 from cardinality.network import Bottleneck, ResNeXt, build
 from cardinality.plan import ROOT
 from cardinality.settings import Setting
@@ -38,25 +38,15 @@ def relative(ours: Tensor, theirs: Tensor) -> float:
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-def joined(net: ResNeXt, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A converted net's tensors under the names and in the layout of form (c)."""
-    result = dict(tensors)
-    for prefix, module in net.named_modules():
-        if isinstance(module, SplitBottleneck):
-            start = f"{prefix}."
-            names = [name for name in result if name.startswith(start)]
-            block = {name.removeprefix(start): result.pop(name) for name in names}
-            result |= {start + name: tensor for name, tensor in join(block).items()}
-    return result
-
-
 def assert_forms_agree(net: ResNeXt, form: Form, batch: Tensor) -> None:
     """Outputs in both modes, gradients and running averages, to 1e-9 of the largest value."""
     other = convert(net, form)
     assert not any(isinstance(module, Bottleneck) for module in other.modules())
     assert relative(evaluate(other, batch), evaluate(net, batch)) < 1e-9
     expected, answer = train(net, batch), train(other, batch)
-    answer = Answer(answer.logits, joined(other, answer.gradients), joined(other, answer.buffers))
+    answer = Answer(
+        answer.logits, as_form_c(other, answer.gradients), as_form_c(other, answer.buffers)
+    )
     assert relative(answer.logits, expected.logits) < 1e-9
     for ours, theirs in (
         (answer.gradients, expected.gradients),

@@ -5,15 +5,16 @@ docs/counts.md shows the lines that are computed here to a reader whose count is
 
 import copy
 from dataclasses import dataclass, replace
+from functools import cache
 from statistics import median
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import wrong_nets as wrong
 from cardinality.complexity import complexity, layers
-from cardinality.forms import SplitBottleneck, join
+from cardinality.forms import as_form_c
 from cardinality.network import ResNeXt, build, convolution
 from cardinality.plan import ROOT
 from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
@@ -62,7 +63,7 @@ CASES = [
     Case("stride in the first 1x1", wrong.stride_in_the_first_1x1, "1x64d", "macs"),
     Case("stride in the first 1x1", wrong.stride_in_the_first_1x1, "32x4d", "macs"),
     Case("last scale of a block at 0", wrong.last_scale_at_zero, "32x4d", "variance"),
-    Case("paths drawn by themselves", wrong.paths_drawn_by_themselves, "32x4d", "variance"),
+    Case("paths drawn by themselves", wrong.paths_drawn_by_themselves, "32x4d", "variance", *CIFAR),
     Case("paths drawn by themselves", wrong.paths_drawn_by_themselves, "2x40d", "variance"),
     Case("biases in the convolutions", wrong.biases_in_convolutions, "32x4d", "params shapes"),
     Case("no projections (type A)", wrong.without_projection, "1x64d", ALL),
@@ -81,25 +82,13 @@ class Measured:
     variance: dict[str, float]
 
 
-def in_form_c(net: nn.Module) -> dict[str, Tensor]:
-    """A net's weights by name, those of separate paths put together."""
-    state = dict(net.state_dict())
-    for prefix, module in net.named_modules():
-        if isinstance(module, SplitBottleneck):
-            for name in module.state_dict():
-                del state[f"{prefix}.{name}"]
-            block = join(module.state_dict())
-            state |= {f"{prefix}.{name}": tensor for name, tensor in block.items()}
-    return state
-
-
 def measure(net: nn.Module, architecture: Architecture) -> Measured:
     """Measure a freshly initialised net that is meant to be of an architecture.
 
     The variance of a convolution is that of its weights as a multiple of 2 / (k k outputs), with
     the outputs that the layer should have; that of a batch norm is the square of its scale.
     """
-    state = in_form_c(net)
+    state = as_form_c(net, net.state_dict())
     variance = {}
     for layer in layers(architecture):
         weight = state.get(f"{layer.name}.weight")
@@ -139,6 +128,7 @@ def _instead(wrong: int, right: int) -> str:
     return "same" if wrong == right else f"{wrong:,} for {right:,}"
 
 
+@cache
 def right_net_shapes(architecture: Architecture) -> dict[str, torch.Size]:
     return shapes(on_meta(lambda: ResNeXt(architecture)))
 
@@ -230,9 +220,7 @@ def conventions() -> dict[str, int]:
         "parameters, as here": count_parameters(net),
         "weights alone, without batch norm and bias": sum(weights),
         "everything in the `state_dict`": sum(w.numel() for w in net.state_dict().values()),
-        "parameters for 100 classes": complexity(
-            Architecture(Setting(32, 4), 50, classes=100)
-        ).params,
+        "parameters for 100 classes": count_parameters(hundred),
         "multiply-adds, as here": count_macs(net, 224),
         "multiplications and additions": 2 * count_macs(net, 224),
         "multiply-adds at 256 pixels": count_macs(net, 256),

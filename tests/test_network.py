@@ -117,7 +117,7 @@ imagenet_nets = st.tuples(
 
 
 @given(imagenet_nets)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 def test_any_setting_is_torchvisions_construction(net: tuple[Setting, int, int]) -> None:
     """Any cardinality, width, depth and number of classes: the same weights by name and shape."""
     setting, depth, classes = net

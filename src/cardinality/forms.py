@@ -133,3 +133,20 @@ def convert(net: ResNeXt, form: Form) -> ResNeXt:
                 raise ValueError(f"{type(block).__name__}: only Bottleneck has forms (a) and (b)")
             setattr(stage, name, SplitBottleneck(block, form))
     return net
+
+
+def as_form_c(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A converted net's tensors under the names and in the layout of the net in form (c).
+
+    Args:
+        net: what `convert` made; a net in form (c) keeps its tensors as they are.
+        tensors: its weights, gradients or running averages by name.
+    """
+    result = dict(tensors)
+    for prefix, module in net.named_modules():
+        if isinstance(module, SplitBottleneck):
+            start = f"{prefix}."
+            names = [name for name in tensors if name.startswith(start)]
+            block = {name.removeprefix(start): result.pop(name) for name in names}
+            result |= {start + name: tensor for name, tensor in join(block).items()}
+    return result
