@@ -104,7 +104,7 @@ def measure(net: nn.Module, architecture: Architecture) -> Measured:
 
 
 def unusual(variance: dict[str, float]) -> list[float]:
-    """The variances that are not the authors'; chance moves the smallest layer's by a 50th."""
+    """The variances that are not the authors'; chance moves the smallest layer's by a 30th."""
     return [ratio for ratio in variance.values() if not 0.8 < ratio < 1.25]
 
 
