@@ -136,8 +136,11 @@ def test_ghost_batch_norm_wants_whole_groups() -> None:
         GhostBatchNorm2d(3, 0)
 
 
-def test_ghost_batch_norm_keeps_mode_and_precision() -> None:
+def test_ghost_batch_norm_keeps_what_it_replaces() -> None:
     net = build("1x64d", 11, "cifar").double().eval()
+    net.bn1.eps, net.bn1.momentum = 0.5, 0.25
     use_ghost_batch_norm(net, 8)
+    assert isinstance(net.bn1, GhostBatchNorm2d)
+    assert (net.bn1.eps, net.bn1.momentum) == (0.5, 0.25)
     assert all(parameter.dtype == torch.float64 for parameter in net.parameters())
     assert not any(module.training for module in net.modules())

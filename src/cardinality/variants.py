@@ -117,6 +117,7 @@ def use_ghost_batch_norm(net: nn.Module, images: int) -> None:
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
                 ghost = GhostBatchNorm2d(child.num_features, images).to(child.weight)
+                ghost.eps, ghost.momentum = child.eps, child.momentum
                 ghost.load_state_dict(child.state_dict())
                 ghost.train(child.training)
                 setattr(module, name, ghost)
