@@ -61,7 +61,6 @@ class Trio:
 @pytest.fixture(scope="module", params=NETS)
 def trio(request: pytest.FixtureRequest) -> Trio:
     """Torchvision's weights go into ours, and ours, after a training step, back into it."""
-    torch.manual_seed(0)
     ours = blank(make(request.param))
     theirs = blank(getattr(torchvision.models, request.param))
     other = blank(lambda: timm.create_model(request.param))
