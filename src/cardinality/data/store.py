@@ -20,25 +20,28 @@ def data_root() -> Path:
     return Path(os.environ.get("CARDINALITY_DATA") or "data")
 
 
-def load_images(data: Digits, root: Path | None = None) -> Images:
-    """The images of a data set, from the cache or made now and cached.
+def prepare(data: Digits) -> Path:
+    """Make a data set, unless it is in the cache, and say where it is.
 
     Args:
-        data: which set, with all its parameters.
-        root: the folder for data, by default `data_root`.
+        data: which set, with all its parameters; the cache is named by a hash of them.
     """
     parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
     text = json.dumps(parameters, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = (root or data_root()) / "cache"
+    folder = data_root() / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{data.name}-{key}.npz"
-    # Several workers start at once; the first makes the set, the others wait and read it.
+    # Several processes may want it at once; the first makes it, the others wait.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            images = digits.generate(data.side, data.train, data.test, data.evaluate_on)
-            _save(images, path)
-    with np.load(path, allow_pickle=False) as arrays:
+            _save(digits.generate(data.side, data.train, data.test, data.evaluate_on), path)
+    return path
+
+
+def load_images(data: Digits) -> Images:
+    """The images of a data set, from the cache or made now and cached."""
+    with np.load(prepare(data), allow_pickle=False) as arrays:
         train_pixels, train_labels, test_pixels, test_labels = (arrays[name] for name in ARRAYS)
     return Images(
         ImageSet(train_pixels, train_labels), ImageSet(test_pixels, test_labels), digits.CLASSES
