@@ -3,7 +3,8 @@
 Conventions, the same in every table of the suite:
 
 - **parameters**: all of them; convolutions have no bias, batch norm has two per channel, the
-  fully connected layer has its bias;
+  fully connected layer has its bias; a batch norm is counted with the convolution whose output
+  it takes, also where pre-activation puts it at the start of the next block;
 - **MACs** (the paper's "FLOPs", multiply-adds): convolutions and the fully connected layer, bias
   not counted, one image, one forward pass;
 - **activations**: output elements of those same layers, not of pooling, batch norm or ReLU.
@@ -83,13 +84,15 @@ def solve(cardinality: int, budget: Setting, times: float = 1, base: int = PAPER
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution with its batch norm, or the fully connected layer (``side`` 1).
+    """One convolution with the batch norm after it, or the fully connected layer (``side`` 1).
 
     Attributes:
         name: as in the built net's ``named_modules``.
         stage: Table 1's name, conv1 to conv5, or fc.
         kernel: side of the kernel.
         side: side of the output map, in pixels.
+        per_channel: parameters of each output channel besides its weights: 2 of a batch norm,
+            1 of a bias, 0 of a convolution that nothing normalises.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Layer:
     kernel: int
     groups: int
     side: int
+    per_channel: int = 2
 
     @property
     def weights(self) -> int:
@@ -108,7 +112,7 @@ class Layer:
     @property
     def params(self) -> int:
         """Weights, and batch norm's scale and shift or the fully connected layer's bias."""
-        return self.weights + self.out_channels * (1 if self.stage == "fc" else 2)
+        return self.weights + self.out_channels * self.per_channel
 
     @property
     def macs(self) -> int:
@@ -145,6 +149,8 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
     if net.stem == "imagenet":
         side = strided(side, 3, 2)
     channels = net.base
+    # A projection beside pre-activation has no batch norm.
+    projection = 2 if net.block == "original" else 0
     for i, (blocks, width, out) in enumerate(
         zip(net.blocks, net.conv_widths, net.out_channels, strict=True)
     ):
@@ -157,9 +163,11 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
             yield Layer(f"{name}.conv2", stage, width, width, 3, groups, out_side)
             yield Layer(f"{name}.conv3", stage, width, out, 1, 1, out_side)
             if net.residual and j == 0:
-                yield Layer(f"{name}.downsample.0", stage, channels, out, 1, 1, out_side)
+                yield Layer(
+                    f"{name}.downsample.0", stage, channels, out, 1, 1, out_side, projection
+                )
             channels, side = out, out_side
-    yield Layer("fc", "fc", channels, net.classes, 1, 1, 1)
+    yield Layer("fc", "fc", channels, net.classes, 1, 1, 1, per_channel=1)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ Modules are named as in torchvision's ``resnet.py``, so that weights move betwee
 
 from torch import Tensor, nn
 
-from cardinality.settings import PAPER_BASE, Architecture, Setting, Stem
+from cardinality.preactivation import PreactivationBottleneck
+from cardinality.settings import PAPER_BASE, Architecture, Block, Setting, Stem
 
 
 def convolution(
@@ -53,12 +54,13 @@ class Bottleneck(nn.Module):
 
 def stage(architecture: Architecture, index: int, inputs: int) -> nn.Sequential:
     """One stage of Table 1 (counted from 0): blocks of one width, the first with the stride."""
+    block = Bottleneck if architecture.block == "original" else PreactivationBottleneck
     width, outputs = architecture.conv_widths[index], architecture.out_channels[index]
     blocks = nn.Sequential()
     for number in range(architecture.blocks[index]):
         stride = 2 if index > 0 and number == 0 else 1
         groups, residual = architecture.setting.cardinality, architecture.residual
-        blocks.append(Bottleneck(inputs, width, outputs, stride, groups, residual))
+        blocks.append(block(inputs, width, outputs, stride, groups, residual))
         inputs = outputs
     return blocks
 
@@ -89,13 +91,17 @@ class ResNeXt(nn.Module):
         self.layer4: nn.Module = nn.Identity()
         if len(architecture.blocks) == 4:
             self.layer4 = stage(architecture, 3, architecture.out_channels[2])
+        # What pre-activation leaves to be done after the last block.
+        self.norm: nn.Module = nn.Identity()
+        if architecture.block == "preactivation":
+            self.norm = nn.Sequential(nn.BatchNorm2d(architecture.out_channels[-1]), nn.ReLU())
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(architecture.out_channels[-1], architecture.classes)
         self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.norm(self.layer4(self.layer3(self.layer2(self.layer1(x)))))
         return self.fc(self.avgpool(x).flatten(1))
 
 
@@ -119,15 +125,16 @@ def build(
     classes: int = 1000,
     base: int = PAPER_BASE,
     residual: bool = True,
+    block: Block = "original",
 ) -> ResNeXt:
     """Build an initialised net, e.g. ``build("32x4d", depth=50)`` for ResNeXt-50 (32x4d).
 
     Args:
         setting: cardinality and width, as ``"32x4d"`` or parsed.
-        depth, stem, classes, base, residual: as `Architecture` describes them.
+        depth, stem, classes, base, residual, block: as `Architecture` describes them.
 
     Raises:
         UserError: values that make no net, with what is allowed.
     """
     parsed = Setting.parse(setting) if isinstance(setting, str) else setting
-    return ResNeXt(Architecture(parsed, depth, stem, classes, base, residual))
+    return ResNeXt(Architecture(parsed, depth, stem, classes, base, residual, block))

@@ -10,6 +10,8 @@ from cardinality.errors import UserError
 
 Stem = Literal["imagenet", "cifar", "cifar-stride2"]
 STEMS: tuple[Stem, ...] = get_args(Stem)
+Block = Literal["original", "preactivation"]
+BLOCKS: tuple[Block, ...] = get_args(Block)
 
 # Blocks in each stage by depth: the paper's Table 1 and Section 5.1, and ResNet-152 and -200 of
 # He et al. (2016); the authors' models/resnext.lua has the same table.
@@ -89,6 +91,8 @@ class Architecture:
         classes: outputs of the fully connected layer.
         base: channels of the stem; every width of the template is in proportion to it.
         residual: False drops every shortcut, projections included.
+        block: ``original`` (batch norm and ReLU after a convolution) or ``preactivation``
+            (before it; `cardinality.preactivation` says which nets of the paper are built so).
 
     Raises:
         UserError: a depth that the stem does not have, or a base that makes a width fractional.
@@ -100,10 +104,13 @@ class Architecture:
     classes: int = 1000
     base: int = PAPER_BASE
     residual: bool = True
+    block: Block = "original"
 
     def __post_init__(self) -> None:
         if self.stem not in STEMS:
             raise UserError(f"stem {self.stem!r}: allowed are {', '.join(STEMS)}")
+        if self.block not in BLOCKS:
+            raise UserError(f"block {self.block!r}: allowed are {', '.join(BLOCKS)}")
         if self.classes < 1:
             raise UserError(f"classes {self.classes}: at least 1")
         if self.base < 1:
