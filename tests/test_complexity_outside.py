@@ -41,10 +41,10 @@ def measure(architecture: Architecture, side: int) -> tuple[list[Layer], Complex
     def note(name: str, module: nn.Module, output: Tensor) -> None:
         if isinstance(module, nn.Conv2d):
             inputs, outputs = module.in_channels, module.out_channels
-            kernel, groups = module.kernel_size[0], module.groups
-            met.append(Layer(name, "", inputs, outputs, kernel, groups, output.shape[-1]))
+            kernel, stride, groups = module.kernel_size[0], module.stride[0], module.groups
+            met.append(Layer(name, "", inputs, outputs, kernel, stride, groups, output.shape[-1]))
         elif isinstance(module, nn.Linear):
-            met.append(Layer(name, "", module.in_features, module.out_features, 1, 1, 1))
+            met.append(Layer(name, "", module.in_features, module.out_features, 1, 1, 1, 1))
 
     for name, module in net.named_modules():
         module.register_forward_hook(lambda m, _, out, name=name: note(name, m, out))

@@ -198,6 +198,29 @@ def _render(plan: "Plan", found: "Results") -> None:
         print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
 
 
+@app.command()
+def doctor(
+    protocol: ProtocolOption = "quick",
+    device: ComputeOn = "auto",
+    results: ResultsOption = None,
+) -> None:
+    """Check this machine before hours are spent on it: a line a check, status 1 if one fails."""
+    from cardinality.doctor import examine
+    from cardinality.plan import ROOT
+
+    names = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
+    opened = [_open(name, protocol, 1, device, results) for name in names]
+    plans = [plan for plan, _, _ in opened if plan.ablation.trains]
+    _, found, machine = opened[0]
+    passed = True
+    for finding in examine(plans, machine, found.folder):
+        passed &= finding.passed
+        state = "pass" if finding.passed else "FAIL"
+        print(f"{state}  {finding.check:20}  {finding.detail}", flush=True)
+    if not passed:
+        raise typer.Exit(1)
+
+
 @app.command("solve")
 def solve_command(
     cardinality: Annotated[int, typer.Option("--cardinality", min=1, help="C.")],

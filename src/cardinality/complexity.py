@@ -89,7 +89,7 @@ class Layer:
     Attributes:
         name: as in the built net's ``named_modules``.
         stage: Table 1's name, conv1 to conv5, or fc.
-        kernel: side of the kernel.
+        kernel, stride: of the convolution; padding is half the kernel.
         side: side of the output map, in pixels.
         per_channel: parameters of each output channel besides its weights: 2 of a batch norm,
             1 of a bias, 0 of a convolution that nothing normalises.
@@ -100,6 +100,7 @@ class Layer:
     in_channels: int
     out_channels: int
     kernel: int
+    stride: int
     groups: int
     side: int
     per_channel: int = 2
@@ -144,8 +145,9 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
     if side < 1:
         raise UserError(f"image size {side}: at least 1")
     stem_kernel = 7 if net.stem == "imagenet" else 3
-    side = strided(side, stem_kernel, 1 if net.stem == "cifar" else 2)
-    yield Layer("conv1", "conv1", 3, net.base, stem_kernel, 1, side)
+    stem_stride = 1 if net.stem == "cifar" else 2
+    side = strided(side, stem_kernel, stem_stride)
+    yield Layer("conv1", "conv1", 3, net.base, stem_kernel, stem_stride, 1, side)
     if net.stem == "imagenet":
         side = strided(side, 3, 2)
     channels = net.base
@@ -157,17 +159,17 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
         for j in range(blocks):
             name, stage = f"layer{i + 1}.{j}", f"conv{i + 2}"
             # The 3x3 of a stage's first block has the stride, but for the first stage.
-            out_side = strided(side, 3, 2 if i > 0 and j == 0 else 1)
+            stride = 2 if i > 0 and j == 0 else 1
+            out_side = strided(side, 3, stride)
             groups = net.setting.cardinality
-            yield Layer(f"{name}.conv1", stage, channels, width, 1, 1, side)
-            yield Layer(f"{name}.conv2", stage, width, width, 3, groups, out_side)
-            yield Layer(f"{name}.conv3", stage, width, out, 1, 1, out_side)
+            yield Layer(f"{name}.conv1", stage, channels, width, 1, 1, 1, side)
+            yield Layer(f"{name}.conv2", stage, width, width, 3, stride, groups, out_side)
+            yield Layer(f"{name}.conv3", stage, width, out, 1, 1, 1, out_side)
             if net.residual and j == 0:
-                yield Layer(
-                    f"{name}.downsample.0", stage, channels, out, 1, 1, out_side, projection
-                )
+                shortcut = f"{name}.downsample.0"
+                yield Layer(shortcut, stage, channels, out, 1, stride, 1, out_side, projection)
             channels, side = out, out_side
-    yield Layer("fc", "fc", channels, net.classes, 1, 1, 1, per_channel=1)
+    yield Layer("fc", "fc", channels, net.classes, 1, 1, 1, 1, per_channel=1)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Checks of a machine before hours are spent on it."""
 
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -12,7 +11,7 @@ from packaging.requirements import Requirement
 from torch.nn.functional import conv2d
 
 from cardinality.complexity import Layer, layers
-from cardinality.configuration import Protocol
+from cardinality.configuration import Protocol, Steps
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import prepare
 from cardinality.errors import UserError
@@ -105,7 +104,8 @@ def convolution_error(layer: Layer, run: Run) -> float:
     x = torch.randn(CHECKED_BATCH, layer.in_channels, side, side, generator=generator)
     shape = (layer.out_channels, layer.in_channels // layer.groups, layer.kernel, layer.kernel)
     weight = torch.randn(shape, generator=generator)
-    out = torch.randn(CHECKED_BATCH, layer.out_channels, layer.side, layer.side, generator=generator)
+    shape = (CHECKED_BATCH, layer.out_channels, layer.side, layer.side)
+    out = torch.randn(shape, generator=generator)
     dtype = getattr(torch, run.numerics.precision)
     # Both start from values that the precision can hold, so that only arithmetic differs.
     tensors = [tensor.to(dtype) for tensor in (x, weight, out)]
@@ -114,10 +114,8 @@ def convolution_error(layer: Layer, run: Run) -> float:
         a, w, g = (t.to(where, kind).contiguous(memory_format=layout) for t in tensors)
         a, w = a.requires_grad_(), w.requires_grad_()
         y = conv2d(a, w, None, layer.stride, layer.kernel // 2, 1, layer.groups)
-        y.backward(g)
-        assert a.grad is not None
-        assert w.grad is not None
-        return [t.detach().double().cpu() for t in (y, a.grad, w.grad)]
+        gradients = torch.autograd.grad(y, (a, w), g)
+        return [t.detach().double().cpu() for t in (y, *gradients)]
 
     ours = compute(run.numerics.device, dtype, torch.channels_last)
     exact = compute("cpu", torch.float64, torch.contiguous_format)
@@ -128,7 +126,9 @@ def convolution_error(layer: Layer, run: Run) -> float:
 def determinism(runs: list[Run]) -> Finding:
     """Whether one training step of the grouped net gives the same bits twice."""
     run = max(runs, key=lambda run: run.architecture.setting.cardinality)
-    run = replace(run, training=run.training.model_copy(update={"epochs": 2}))
+    # One step has no room for a warm-up.
+    constant = {"schedule": Steps(name="steps", drops=(1,), factor=0.5)}
+    run = replace(run, training=run.training.model_copy(update=constant))
     n, side = run.training.batch, run.data.side
     pixels = torch.randint(256, (n, side, side, 3), generator=torch.Generator().manual_seed(0))
     labels = torch.arange(n) % run.data.classes
