@@ -1,8 +1,9 @@
 """The pre-activation bottleneck: batch norm and ReLU before each convolution, not after it.
 
 Full pre-activation of He et al. (2016), "Identity Mappings in Deep Residual Networks",
-arXiv 1603.05027, as in models/preresnet.lua of fb.resnet.torch. The paper's ResNet-200 (Table 4)
-is that net, and the first edition of the paper used such blocks on CIFAR.
+arXiv 1603.05027, as in models/preresnet.lua of fb.resnet.torch since its pull request 42. The
+paper's ResNet-200 (Table 4) is such a net, and the first edition of the paper used such blocks on
+CIFAR.
 """
 
 from torch import Tensor, nn
