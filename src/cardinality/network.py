@@ -19,7 +19,7 @@ def convolution(
 class Bottleneck(nn.Module):
     """Fig. 3(c): 1x1 down to C x d channels, 3x3 in C groups, 1x1 up, and the shortcut.
 
-    The stride is in the 3x3 (Section 3.1 by way of fb.resnet.torch). The shortcut is of type B:
+    The stride is in the 3x3 (Section 4, implementation details). The shortcut is of type B:
     a projection where the shape changes, else the identity. ``residual=False`` has neither.
 
     Shapes: (N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride)).
