@@ -3,16 +3,23 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
-from cardinality.configuration import Digits
-from cardinality.data import digits
+from cardinality.data import cifar, digits
+from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
+from cardinality.data.specs import HELD_OUT_EVERY, Cifar, DataSpec, Digits
 
-ARRAYS = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+# Part of every cached file's name; to be raised when `_save` writes other things.
+FORMAT = 2
+
+# A data set as `cardinality.data.device.batches` takes it.
+DataSet = Images | ClassFolders
 
 
 def data_root() -> Path:
@@ -20,40 +27,85 @@ def data_root() -> Path:
     return Path(os.environ.get("CARDINALITY_DATA") or "data")
 
 
-def load_images(data: Digits, root: Path | None = None) -> Images:
-    """The images of a data set, from the cache or made now and cached.
+def cache_folder(root: Path) -> Path:
+    """Where what was made or read is kept: cache/ in the folder for data.
+
+    Shared data are often read-only; then it is the user's own cache.
+    """
+    nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if os.access(nearest, os.W_OK):
+        return root / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardinality"
+
+
+def load_images(data: DataSpec, root: Path | None = None) -> DataSet:
+    """The images of a data set.
 
     Args:
         data: which set, with all its parameters.
         root: the folder for data, by default `data_root`.
+
+    Returns:
+        Small images in memory, from the cache or made or read now and cached; photographs as
+        checked folders.
+
+    Raises:
+        UserError: the set is not there, or something is wrong with it.
     """
-    parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
-    text = json.dumps(parameters, sort_keys=True)
+    root = root or data_root()
+    cache = cache_folder(root)
+    if isinstance(data, Digits):
+        parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
+        return _cached(
+            data.name,
+            parameters,
+            cache,
+            lambda: digits.generate(data.side, data.train, data.test, data.evaluate_on),
+        )
+    if isinstance(data, Cifar):
+        # No part of the name says in which form the set was found: both give the same images.
+        parameters = {"version": cifar.VERSION, "name": data.name}
+        images = _cached(data.name, parameters, cache, lambda: cifar.read(data, root))
+        held_out = data.evaluate_on == "held-out"
+        return images.holding_out(HELD_OUT_EVERY) if held_out else images
+    return find_folders(data, root, cache)
+
+
+def _cached(
+    name: str, parameters: dict[str, Any], folder: Path, make: Callable[[], Images]
+) -> Images:
+    text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = (root or data_root()) / "cache"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{data.name}-{key}.npz"
+    path = folder / f"{name}-{key}.npz"
     # Several workers start at once; the first makes the set, the others wait and read it.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            images = digits.generate(data.side, data.train, data.test, data.evaluate_on)
-            _save(images, path)
+            _save(make(), path)
     with np.load(path, allow_pickle=False) as arrays:
-        train_pixels, train_labels, test_pixels, test_labels = (arrays[name] for name in ARRAYS)
-    return Images(
-        ImageSet(train_pixels, train_labels), ImageSet(test_pixels, test_labels), digits.CLASSES
-    )
+        train, test = (
+            ImageSet(arrays[f"{which}_pixels"], arrays[f"{which}_labels"])
+            for which in ("train", "test")
+        )
+        statistics = arrays["statistics"].tolist()
+        published = (tuple(statistics[0]), tuple(statistics[1])) if statistics else None
+        return Images(train, test, tuple(arrays["classes"].tolist()), published)
 
 
 def _save(images: Images, path: Path) -> None:
-    """Write aside, then move into place, so that a file there is a whole one."""
+    """Write aside, then move into place, so that a file there is a whole one.
+
+    Uncompressed: compressing CIFAR saves a tenth of the space and takes ten times as long to read.
+    """
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
-        np.savez_compressed(
+        np.savez(
             file,
             train_pixels=images.train.pixels,
             train_labels=images.train.labels,
             test_pixels=images.test.pixels,
             test_labels=images.test.labels,
+            classes=np.array(images.classes),
+            statistics=np.array(images.statistics or ()),
         )
     aside.replace(path)
