@@ -50,8 +50,7 @@ class Row(Strict):
     Attributes:
         setting: C and d.
         depth: the role of its depth, where the ablation has no common ``depths``.
-        budget: complexity relative to the ablation's reference, 1 or 2 times; ``free`` where the
-            question is what more of it brings, so that Eq. (4) is shown and not held to.
+        budget: complexity relative to the ablation's reference, 1 or 2 times.
         deeper: the complexity is met by depth, so that Eq. (4) of one block says nothing.
         residual: False is the net without shortcuts.
         label: what the paper calls the model.
@@ -59,7 +58,7 @@ class Row(Strict):
 
     setting: SettingText
     depth: Role | None = None
-    budget: Literal[1, 2, "free"] = 1
+    budget: Literal[1, 2] = 1
     deeper: bool = False
     residual: bool = True
     label: str | None = None
@@ -73,7 +72,8 @@ class Ablation(Strict):
         question: what the table answers.
         paper: name of the paper's figures in paper_tables/.
         reference: the setting whose block is the budget and whose row is compared with.
-        tolerance: how far Eq. (4) of a row's block may lie from its budget, as a fraction.
+        tolerance: how far Eq. (4) of a row's block may lie from its budget, as a fraction; none
+            where the question is what more complexity brings, so that rows are not matched.
         depths: depth roles at which every row stands; without any depth, in rows either, the
             ablation is arithmetic alone and trains nothing.
         rows: the rows in the table's order.
@@ -84,7 +84,7 @@ class Ablation(Strict):
     question: str
     paper: str | None = None
     reference: SettingText
-    tolerance: float = Field(default=0.03, gt=0, lt=1)
+    tolerance: float | None = Field(default=0.03, gt=0, lt=1)
     depths: tuple[Role, ...] | None = Field(default=None, min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
@@ -97,18 +97,18 @@ class Ablation(Strict):
                 raise ValueError(f"{where}.depth: the ablation has depths; allowed: one of the two")
             if self.depths is None and (row.depth is None) != (self.rows[0].depth is None):
                 raise ValueError(f"{where}.depth: must stand in every row or in none")
-            if row.budget != "free" and not row.deeper:
-                self._check_budget(where, row.setting, row.budget)
+            if self.tolerance is not None and not row.deeper:
+                self._check_budget(where, row, self.tolerance)
         return self
 
-    def _check_budget(self, where: str, setting: Setting, times: int) -> None:
-        budget = times * block_parameters(self.reference)
-        off = deviation(setting, budget)
-        if abs(off) > self.tolerance:
+    def _check_budget(self, where: str, row: Row, tolerance: float) -> None:
+        budget = row.budget * block_parameters(self.reference)
+        off = deviation(row.setting, budget)
+        if abs(off) > tolerance:
             raise ValueError(
-                f"{where}.setting: a block of {setting} has {block_parameters(setting):,}"
-                f" parameters, {off:+.1%} of the {budget:,} of {times} x {self.reference};"
-                f" allowed: {self.tolerance:.1%}"
+                f"{where}.setting: a block of {row.setting} has {block_parameters(row.setting):,}"
+                f" parameters, {off:+.1%} of the {budget:,} of {row.budget} x {self.reference};"
+                f" allowed: {tolerance:.1%}"
             )
 
     @property

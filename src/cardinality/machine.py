@@ -10,6 +10,7 @@ from typing import Literal
 from cardinality.errors import UserError
 
 Device = Literal["cpu", "cuda"]
+DEVICE_NAMES: dict[Device, str] = {"cpu": "CPU", "cuda": "GPU"}
 Precision = Literal["bfloat16", "float32"]
 
 # The instructions with which a CPU multiplies bfloat16 faster than float32: Linux's names of

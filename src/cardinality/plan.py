@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,21 +96,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a table: a row of the ablation at one depth, trained with several seeds."""
+    """One line of a table: a row of the ablation at one depth.
+
+    Attributes:
+        row: what the ablation says of it.
+        role: the role of its depth.
+        architecture, complexity: the net, and its counts at the size of the data set's images.
+        runs: one a seed; none where the ablation is arithmetic alone.
+    """
 
     row: Row
     role: Role
+    architecture: Architecture
+    complexity: Complexity
     runs: tuple[Run, ...]
-
-    @property
-    def architecture(self) -> Architecture:
-        """The net of every run."""
-        return self.runs[0].architecture
-
-    @property
-    def complexity(self) -> Complexity:
-        """Parameters, MACs and activations of the net."""
-        return self.runs[0].complexity
 
     @property
     def key(self) -> tuple[str, Role, bool]:
@@ -144,18 +143,25 @@ class Plan:
         unique = {run.name: run for entry in self.entries for run in entry.runs}
         return sorted(unique.values(), key=lambda run: (run.seed, -run.cost))
 
+    def with_numerics(self, numerics: Numerics) -> "Plan":
+        """The same runs with other numerics, as another machine would have resolved them."""
+        entries = (
+            replace(entry, runs=tuple(replace(run, numerics=numerics) for run in entry.runs))
+            for entry in self.entries
+        )
+        return replace(self, entries=tuple(entries))
+
     def reference(self, entry: Entry) -> Entry | None:
         """The line that a line is compared with, if the table has it.
 
-        It has the reference setting, once the complexity (or a free one), and shortcuts if the
-        line has them; at the line's depth, or for a line that goes deeper at the depth that it
-        goes deeper than.
+        It has the reference setting, once the complexity, and shortcuts if the line has them; at
+        the line's depth, or for a line that goes deeper at the depth that it goes deeper than.
         """
         for candidate in self.entries:
             row = candidate.row
             if (
                 row.setting == self.ablation.reference
-                and row.budget in (1, "free")
+                and row.budget == 1
                 and not row.deeper
                 and row.residual == entry.row.residual
                 and (candidate.role == entry.role or entry.row.deeper)
@@ -204,21 +210,18 @@ def make_plan(
     )
 
     def entry(row: Row, role: Role) -> Entry:
+        depth = getattr(scale.depths, role)
         try:
             net = Architecture(
-                row.setting,
-                getattr(scale.depths, role),
-                scale.stem,
-                scale.data.classes,
-                scale.base,
-                row.residual,
+                row.setting, depth, scale.stem, scale.data.classes, scale.base, row.residual
             )
         except UserError as error:
-            raise UserError(f"{protocol_path}: depths.{role} or base: {error}") from None
-        runs = (Run(net, scale.data, training, numerics, seed) for seed in range(count))
-        return Entry(row, role, tuple(runs))
+            raise UserError(f"{protocol_path}: base or depths.{role}: {error}") from None
+        trained = range(count if question.trains else 0)
+        runs = (Run(net, scale.data, training, numerics, seed) for seed in trained)
+        return Entry(row, role, net, complexity(net, scale.data.side), tuple(runs))
 
-    entries = tuple(entry(row, role) for row, role in _rows(question))
+    entries = tuple(entry(row, role) for role, row in _lines(question))
     remark = _batch_remark(scale.training, training)
     return Plan(ablation_path.stem, question, protocol_path.stem, scale, entries, remark)
 
@@ -232,12 +235,12 @@ def _batch_remark(stated: Training, used: Training) -> str | None:
     )
 
 
-def _rows(ablation: Ablation) -> Iterator[tuple[Row, Role]]:
-    for role in ablation.depths or (None,):
+def _lines(ablation: Ablation) -> Iterator[tuple[Role, Row]]:
+    """Depth by depth, every row; an ablation without depths is shown at the base depth."""
+    common: tuple[Role, ...] = ablation.depths or ("base",)
+    for role in common:
         for row in ablation.rows:
-            depth = role or row.depth
-            if depth is not None:
-                yield row, depth
+            yield row.depth or role, row
 
 
 def find(name: str, folder: Path, kind: str) -> Path:

@@ -51,14 +51,6 @@ class Epoch:
     input_seconds: float
 
 
-@dataclass(frozen=True)
-class Result:
-    """A finished run: every epoch (the last one is the result) and a checksum of the weights."""
-
-    epochs: tuple[Epoch, ...]
-    weights_checksum: str
-
-
 class Tally:
     """Sums loss, top-1 and top-5 errors on the device; they cross to the CPU when asked for."""
 
@@ -212,27 +204,23 @@ class Trainer:
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
 
 
-def train(run: Run, images: DataSet, checkpoint: Path, on_step: Callable[[float], None]) -> Result:
+def train(trainer: Trainer, checkpoint: Path, on_step: Callable[[float], None]) -> None:
     """Train a run to its end, from its checkpoint if there is one.
 
     Args:
-        run: what to train.
-        images: its data set.
+        trainer: the run, as it begins; it ends with every epoch and the final weights.
         checkpoint: file that the state is kept in after each epoch; it is left there.
         on_step: told after each batch how many epochs are done; it may raise `Stopped`.
 
     Raises:
         Diverged: the loss is not finite.
     """
-    trainer = Trainer(run, images)
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        trainer.load_state_dict(state)
-    while len(trainer.epochs) < run.training.epochs:
+        trainer.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
+    while len(trainer.epochs) < trainer.run.training.epochs:
         on_step(len(trainer.epochs))
         trainer.train_epoch(on_step)
         _save(trainer.state_dict(), checkpoint)
-    return Result(tuple(trainer.epochs), weights_checksum(trainer.net))
 
 
 def weights_checksum(net: nn.Module) -> str:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Mean and standard deviation of each channel, in 0 to 255.
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+from cardinality.data.images import Statistics
 
 # datasets/imagenet.lua, "computed from random subset of ImageNet training images".
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

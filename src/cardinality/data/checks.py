@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cardinality.data.decoding import ENDINGS, UnreadableImage, open_image
+from cardinality.data.folders import File, Split
 from cardinality.data.specs import Folders
 from cardinality.errors import UserError
 
@@ -23,33 +24,6 @@ VERSION = 1
 SHOWN, LENGTH = 8, 200
 # Headers are read side by side: with cold disks the time is spent waiting.
 READERS = 16
-
-
-@dataclass(frozen=True)
-class File:
-    """A file: its path below the split's folder, size in bytes and time of change in ns."""
-
-    name: str
-    size: int
-    changed: int
-
-
-@dataclass(frozen=True)
-class Split:
-    """The training or the test images: every class folder and the image files in it."""
-
-    path: Path
-    classes: dict[str, tuple[File, ...]]
-
-    @property
-    def files(self) -> Iterator[File]:
-        """Every image file, class by class."""
-        return (file for files in self.classes.values() for file in files)
-
-    @property
-    def count(self) -> int:
-        """How many image files there are."""
-        return sum(map(len, self.classes.values()))
 
 
 @dataclass(frozen=True)
@@ -68,28 +42,11 @@ class Report:
     top5: bool
 
 
-def scan(path: Path) -> Split:
-    """List a split's class folders in the order of their names; hidden files are passed over."""
-    folders = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
-    classes = {}
-    for folder in folders:
-        found = []
-        for place, _, names in os.walk(path / folder, followlinks=True):
-            for name in names:
-                if not name.startswith("."):
-                    file = Path(place, name)
-                    status = file.stat()
-                    relative = file.relative_to(path).as_posix()
-                    found.append(File(relative, status.st_size, status.st_mtime_ns))
-        classes[folder] = tuple(sorted(found, key=lambda file: file.name))
-    return Split(path, classes)
-
-
 def check(train: Split, test: Split, data: Folders, cache: Path) -> Report:
     """Check both splits against each other, the protocol and themselves.
 
     Args:
-        train, test: as `scan` found them.
+        train, test: as `cardinality.data.folders.scan` found them.
         data: what the protocol says of them.
         cache: folder in which the result is kept.
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cardinality.data.augmentation import Statistics
 from cardinality.data.decoding import ENDINGS, decode
-from cardinality.data.images import Images, ImageSet
+from cardinality.data.images import Images, ImageSet, Statistics
 from cardinality.data.specs import Cifar
 from cardinality.errors import UserError
 

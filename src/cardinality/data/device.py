@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from cardinality.configuration import Training
-from cardinality.data.folders import ClassFolders, StreamedImages
+from cardinality.data.folders import ClassFolders
 from cardinality.data.images import Images
 from cardinality.data.resident import ResidentImages
+from cardinality.data.streamed import StreamedImages
 
 # Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,) as int64.
 Batch = tuple[Tensor, Tensor]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+# Mean and standard deviation of each channel, in 0 to 255.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -32,7 +35,7 @@ class Images:
     train: ImageSet
     test: ImageSet
     classes: tuple[str, ...]
-    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    statistics: Statistics | None = None
 
     def holding_out(self, every: int) -> "Images":
         """The same with every so-many-th training image in place of the test images."""
@@ -51,7 +54,7 @@ class Images:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
-    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def channel_statistics(self) -> Statistics:
         """Mean and standard deviation of each channel over the training images, in 0 to 255.
 
         The published ones where the set has them.

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cardinality.data.augmentation import Statistics, normalise
-from cardinality.data.images import ImageSet
+from cardinality.data.augmentation import normalise
+from cardinality.data.images import ImageSet, Statistics
 
 
 @dataclass(frozen=True)

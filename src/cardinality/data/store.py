@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -13,12 +11,12 @@ from filelock import FileLock
 from cardinality.data import cifar, digits
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.specs import HELD_OUT_EVERY, Cifar, DataSpec, Digits
+from cardinality.data.specs import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
 FORMAT = 2
 
-# A data set as `cardinality.data.device.batches` takes it.
+# A data set as `cardinality.data.device.batches` brings it to a device.
 DataSet = Images | ClassFolders
 
 
@@ -38,12 +36,20 @@ def cache_folder(root: Path) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardinality"
 
 
-def load_images(data: DataSpec, root: Path | None = None) -> DataSet:
-    """The images of a data set.
+def prepare(data: DataSpec) -> None:
+    """Make, read or check a data set, unless that was done before.
 
-    Args:
-        data: which set, with all its parameters.
-        root: the folder for data, by default `data_root`.
+    Raises:
+        UserError: the set is not there, or something is wrong with it.
+    """
+    if isinstance(data, Folders):
+        load_images(data)
+    else:
+        _cached(data)
+
+
+def load_images(data: DataSpec) -> DataSet:
+    """The images of a data set, found under `data_root`.
 
     Returns:
         Small images in memory, from the cache or made or read now and cached; photographs as
@@ -52,44 +58,44 @@ def load_images(data: DataSpec, root: Path | None = None) -> DataSet:
     Raises:
         UserError: the set is not there, or something is wrong with it.
     """
-    root = root or data_root()
-    cache = cache_folder(root)
-    if isinstance(data, Digits):
-        parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
-        return _cached(
-            data.name,
-            parameters,
-            cache,
-            lambda: digits.generate(data.side, data.train, data.test, data.evaluate_on),
-        )
-    if isinstance(data, Cifar):
-        # No part of the name says in which form the set was found: both give the same images.
-        parameters = {"version": cifar.VERSION, "name": data.name}
-        images = _cached(data.name, parameters, cache, lambda: cifar.read(data, root))
-        held_out = data.evaluate_on == "held-out"
-        return images.holding_out(HELD_OUT_EVERY) if held_out else images
-    return find_folders(data, root, cache)
-
-
-def _cached(
-    name: str, parameters: dict[str, Any], folder: Path, make: Callable[[], Images]
-) -> Images:
-    text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}-{key}.npz"
-    # Several workers start at once; the first makes the set, the others wait and read it.
-    with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            _save(make(), path)
-    with np.load(path, allow_pickle=False) as arrays:
+    if isinstance(data, Folders):
+        return find_folders(data, data_root(), cache_folder(data_root()))
+    with np.load(_cached(data), allow_pickle=False) as arrays:
         train, test = (
             ImageSet(arrays[f"{which}_pixels"], arrays[f"{which}_labels"])
             for which in ("train", "test")
         )
         statistics = arrays["statistics"].tolist()
         published = (tuple(statistics[0]), tuple(statistics[1])) if statistics else None
-        return Images(train, test, tuple(arrays["classes"].tolist()), published)
+        images = Images(train, test, tuple(arrays["classes"].tolist()), published)
+    if isinstance(data, Cifar) and data.evaluate_on == "held-out":
+        return images.holding_out(HELD_OUT_EVERY)
+    return images
+
+
+def _cached(data: Digits | Cifar) -> Path:
+    """The file with a set's arrays, which is named by a hash of all that they depend on."""
+    if isinstance(data, Digits):
+        parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
+    else:
+        # In which form the set was found is no part of it: both give the same images.
+        parameters = {"version": cifar.VERSION, "name": data.name}
+    text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = cache_folder(data_root())
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{data.name}-{key}.npz"
+    # Several processes may want it at once; the first makes it, the others wait.
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            _save(_make(data), path)
+    return path
+
+
+def _make(data: Digits | Cifar) -> Images:
+    if isinstance(data, Digits):
+        return digits.generate(data.side, data.train, data.test, data.evaluate_on)
+    return cifar.read(data, data_root())
 
 
 def _save(images: Images, path: Path) -> None:

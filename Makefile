@@ -1,0 +1,55 @@
+# `make help` lists what there is. Everything is set up on first use, in .venv/.
+
+PYTHON ?= python3
+PROTOCOL ?= quick
+SEEDS ?=
+DEVICE ?= auto
+RESULTS ?=
+
+BIN := .venv/bin
+TABLES := table2 table3 table4 residual
+OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup $(TABLES) test lint clean
+
+help:
+	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
+	@echo "make table3             error against cardinality at preserved complexity"
+	@echo "make table4             twice the complexity by depth, width or cardinality"
+	@echo "make residual           with and without shortcuts"
+	@echo "make setup              build .venv (again only when the project or its versions change)"
+	@echo "make test, make lint    the tests; style, format and types"
+	@echo "make clean              remove .venv and what quick computed"
+	@echo
+	@echo "With PROTOCOL=quick SEEDS=3 DEVICE=auto|cpu|cuda RESULTS=DIR, as in"
+	@echo "make table3 SEEDS=1. A table is computed as far as it is missing, then rendered."
+
+setup: .venv/.ready
+
+# A stamp, so that nothing is installed twice; the environment is brought up to date, not rebuilt.
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than Python 3.11; allowed: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(TABLES): .venv/.ready
+	@$(BIN)/cardinality run $@ $(OPTIONS) --show-committed
+
+test: .venv/.ready-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv results/quick

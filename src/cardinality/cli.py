@@ -1,0 +1,339 @@
+"""The command line. Statuses: 0 done, 1 some run failed, 2 the user's mistake, in one line."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from cardinality.errors import UserError
+
+# Only what every command needs is imported here, so that each one starts at once.
+if TYPE_CHECKING:
+    from cardinality.machine import Machine
+    from cardinality.plan import Plan, Run
+    from cardinality.records import Results
+
+DeviceOption = Literal["auto", "cpu", "cuda"]
+StemOption = Literal["imagenet", "cifar", "cifar-stride2"]
+RoleOption = Literal["base", "deep", "double", "residual"]
+
+app = typer.Typer(
+    name="cardinality",
+    help="The cardinality ablations of ResNeXt (CVPR 2017), rebuilt at every scale.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+AblationArgument = Annotated[
+    str, typer.Argument(metavar="ABLATION", help="A name (table3) or a .yaml file.")
+]
+ProtocolOption = Annotated[str, typer.Option("--protocol", help="A name (quick) or a .yaml file.")]
+SeedsOption = Annotated[
+    int | None, typer.Option("--seeds", min=1, help="How many seeds; by default the protocol's.")
+]
+ResultsOption = Annotated[
+    Path | None,
+    typer.Option("--results", help="Where results are; by default results/ of the checkout."),
+]
+ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
+
+
+def _open(
+    ablation: str, protocol: str, seeds: int | None, device: DeviceOption, results: Path | None
+) -> "tuple[Plan, Results, Machine]":
+    from cardinality.machine import detect
+    from cardinality.plan import ROOT, make_plan
+    from cardinality.records import Results
+
+    machine = detect(device)
+    plan = make_plan(ablation, protocol, machine, seeds)
+    folder = (results or ROOT / "results") / plan.protocol_name
+    return plan, Results(folder), machine
+
+
+@app.command("plan")
+def plan_command(
+    ablation: AblationArgument,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = None,
+    device: ComputeOn = "auto",
+    results: ResultsOption = None,
+) -> None:
+    """Show every run with its cost and state, and how long the missing ones would take."""
+    from tabulate import tabulate
+
+    from cardinality.complexity import block_parameters, deviation
+    from cardinality.driver import missing
+    from cardinality.estimate import estimate
+    from cardinality.executors import side_by_side
+
+    plan, found, machine = _open(ablation, protocol, seeds, device, results)
+    lines: list[tuple[object, ...]] = []
+    for entry in plan.entries:
+        row, net = entry.row, entry.architecture
+        budget = row.budget * block_parameters(plan.ablation.reference)
+        off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
+        name = f"{row.setting}{'' if row.residual else ' no shortcuts'}"
+        cost = entry.complexity
+        common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
+        for run in entry.runs:
+            lines.append((*common, run.seed, found.status(run.name), run.name))
+        if not entry.runs:
+            lines.append((*common, "", "arithmetic alone", ""))
+    headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
+    print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 5)))
+    if plan.ablation.trains:
+        absent = missing(plan.runs(), found)
+        jobs = side_by_side(machine, plan.protocol.numerics.threads)
+        time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
+        print(f"\n{len(plan.runs()) - len(absent)} of {len(plan.runs())} runs are there.", end=" ")
+        print(f"The missing ones: {time}." if absent else "Nothing is missing.")
+
+
+@app.command("run")
+def run_command(
+    ablation: AblationArgument,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = None,
+    device: ComputeOn = "auto",
+    results: ResultsOption = None,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="SETTING", help="Only this setting.")
+    ] = None,
+    depth: Annotated[
+        RoleOption | None, typer.Option("--depth", help="Only the depth of this role.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Only this seed.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try failed runs again.")
+    ] = False,
+    stop_after: Annotated[
+        str | None, typer.Option("--stop-after", metavar="TIME", help="Stop after, e.g., 9m.")
+    ] = None,
+    show_committed: Annotated[
+        bool,
+        typer.Option(
+            "--show-committed",
+            help="Where a protocol's results come with the repository, show them and run nothing.",
+        ),
+    ] = False,
+) -> None:
+    """Compute the runs that are missing, then render the table."""
+    from cardinality.driver import compute_all, missing
+    from cardinality.estimate import estimate
+    from cardinality.executors import side_by_side
+    from cardinality.provenance import provenance
+
+    limit = None if stop_after is None else parse_duration(stop_after)
+    plan, found, machine = _open(ablation, protocol, seeds, device, results)
+    chosen = select(plan, only, depth, seed)
+    absent = missing(chosen, found, retry_failed)
+    if show_committed and plan.protocol.committed and any(found.finished()):
+        _render(plan, found)
+        _say_committed(plan, found)
+        return
+    failed: list[tuple[str, str]] = []
+    stopped = ""
+    if absent:
+        jobs = min(len(absent), side_by_side(machine, plan.protocol.numerics.threads))
+        time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
+        print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
+        from cardinality.display import Display
+
+        display = Display(absent, time.seconds)
+        summary = compute_all(absent, found, jobs, provenance(machine), display, limit)
+        failed, stopped = summary.failed, summary.stopped
+    elif chosen:
+        print(f"All {len(chosen)} runs are there.")
+    _render(plan, found)
+    known = [run.name for run in chosen if found.status(run.name) == "failed"]
+    if stopped:
+        print(f"{stopped}; the same command goes on where this one stopped.", file=sys.stderr)
+    if known:
+        _list_failures(known, dict(failed), found)
+        raise typer.Exit(1)
+
+
+def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") -> None:
+    for name in names:
+        record = found.read(name)
+        reason = fresh.get(name) or (record.failure if record is not None else "")
+        print(f"failed: {name}: {reason}", file=sys.stderr)
+    print("try them again with --retry-failed", file=sys.stderr)
+
+
+def _say_committed(plan: "Plan", found: "Results") -> None:
+    where = sorted({record.provenance.machine for record in found.finished()})
+    command = f"cardinality run {plan.ablation_name} --protocol {plan.protocol_name}"
+    print(
+        f"These results come with the repository and were made on {', '.join(where)}."
+        f" To compute them here: {command} --results my-results"
+    )
+
+
+@app.command()
+def render(
+    ablation: AblationArgument,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = None,
+    results: ResultsOption = None,
+) -> None:
+    """Write a table's Markdown, CSV and plots from the records on disk, partial or not."""
+    plan, found, _ = _open(ablation, protocol, seeds, "auto", results)
+    _render(plan, found)
+
+
+def _render(plan: "Plan", found: "Results") -> None:
+    from cardinality.render import render as write
+
+    page, files = write(plan, found)
+    print(page)
+    here = Path.cwd()
+    for file in files:
+        shown = file.resolve()
+        print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
+
+
+@app.command("solve")
+def solve_command(
+    cardinality: Annotated[int, typer.Option("--cardinality", min=1, help="C.")],
+    budget: Annotated[
+        str, typer.Option("--budget", metavar="SETTING", help="Whose block is to be matched.")
+    ] = "1x64d",
+    times: Annotated[float, typer.Option("--times", help="Multiple of that block.")] = 1.0,
+    base: Annotated[
+        int, typer.Option("--base", min=1, help="Stem channels, which d must suit.")
+    ] = 64,
+) -> None:
+    """Find the width d (Eq. 4) that gives C paths the complexity of another setting."""
+    from cardinality.complexity import block_parameters, solve
+    from cardinality.settings import Setting
+
+    solution = solve(cardinality, Setting.parse(budget), times, base)
+    print(
+        f"{solution.setting}: {block_parameters(solution.setting):,} parameters a block,"
+        f" {solution.deviation:+.2%} of {solution.budget:,}"
+        f" (exact d {solution.exact_width:.2f}; group convolution"
+        f" {solution.setting.conv_width()} wide)"
+    )
+
+
+@app.command()
+def inspect(
+    setting: Annotated[str, typer.Argument(metavar="SETTING", help="Such as 32x4d.")],
+    depth: Annotated[int, typer.Option("--depth", help="50, 101, 152, 200; or 9n + 2.")],
+    stem: Annotated[StemOption, typer.Option("--stem")] = "imagenet",
+    base: Annotated[int, typer.Option("--base", help="Channels of the stem.")] = 64,
+    classes: Annotated[int, typer.Option("--classes")] = 1000,
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", help="By default 224, or 32 with CIFAR stems.")
+    ] = None,
+    no_residual: Annotated[
+        bool, typer.Option("--no-residual", help="Without any shortcut.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Count a net's parameters, MACs and activations, stage by stage; nothing is built."""
+    import json
+    from dataclasses import asdict
+
+    from tabulate import tabulate
+
+    from cardinality.complexity import by_stage, complexity
+    from cardinality.settings import Architecture, Setting
+
+    parsed = Setting.parse(setting)
+    net = Architecture(parsed, depth, stem, classes, base, not no_residual)
+    side = net.image_size if image_size is None else image_size
+    stages, total = by_stage(net, side), complexity(net, side)
+    widths = dict(zip(list(stages)[1:], net.conv_widths, strict=False))
+    if as_json:
+        description = {
+            "setting": setting, "depth": depth, "stem": stem, "base": base, "classes": classes,
+            "residual": net.residual, "image_size": side, **asdict(total),
+            "stages": [
+                {"name": name, "group_conv_width": widths.get(name), **asdict(count)}
+                for name, count in stages.items()
+            ],
+        }  # fmt: skip
+        print(json.dumps(description))
+        return
+    counts = [*stages.items(), ("total", total)]
+    lines = [
+        (name, widths.get(name, ""), f"{c.params:,}", f"{c.macs:,}", f"{c.activations:,}")
+        for name, c in counts
+    ]
+    print(f"{setting}, depth {depth}, {stem} stem of {base}, {classes} classes, {side} x {side}\n")
+    headings = ("stage", "group conv width", "parameters", "MACs", "activations")
+    print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 4)))
+
+
+def select(
+    plan: "Plan", only: str | None = None, depth: RoleOption | None = None, seed: int | None = None
+) -> "list[Run]":
+    """The runs of a plan that options narrow it to, in the plan's order.
+
+    Raises:
+        UserError: none are left, with what there is.
+    """
+    from cardinality.settings import Setting
+
+    setting = None if only is None else Setting.parse(only)
+    chosen = {
+        run.name
+        for entry in plan.entries
+        for run in entry.runs
+        if setting in (None, entry.row.setting)
+        and depth in (None, entry.role)
+        and seed in (None, run.seed)
+    }
+    if plan.ablation.trains and not chosen:
+        settings = ", ".join(dict.fromkeys(str(entry.row.setting) for entry in plan.entries))
+        roles = ", ".join(dict.fromkeys(entry.role for entry in plan.entries))
+        seeds = len(plan.entries[0].runs)
+        raise UserError(
+            f"{plan.ablation_name} has no such run; allowed: --only {settings}; --depth {roles};"
+            f" --seed 0 to {seeds - 1}"
+        )
+    return [run for run in plan.runs() if run.name in chosen]
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of ``90s``, ``9m``, ``1h30m``.
+
+    Raises:
+        UserError: not of that form.
+    """
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if match is None or not text:
+        raise UserError(f"--stop-after {text!r}: allowed are times like 90s, 9m, 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def main() -> None:
+    """Run a command; a mistake of the user's is one line and status 2."""
+    command = typer.main.get_command(app)
+    try:
+        arguments = sys.argv[1:] or ["--help"]
+        status = command.main(arguments, prog_name="cardinality", standalone_mode=False)
+    except UserError as error:
+        status = _mistake(str(error))
+    except Exception as error:
+        # What the command line's own parser raises, told apart by what it can say.
+        message = getattr(error, "format_message", None)
+        if message is None or os.environ.get("CARDINALITY_DEBUG"):
+            raise
+        status = _mistake(message())
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _mistake(message: str) -> int:
+    if os.environ.get("CARDINALITY_DEBUG"):
+        raise
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

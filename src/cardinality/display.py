@@ -1,0 +1,107 @@
+"""How far a grid is: bars on a terminal, lines in a log."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from cardinality.estimate import duration
+from cardinality.plan import Run
+
+# In a log, a line at least so often (seconds) while nothing ends.
+HEARTBEAT = 60.0
+
+
+class Display:
+    """Shows runs, epochs and the remaining time.
+
+    The remaining time follows from what the runs so far have taken for their multiply-adds; until
+    there is enough of that, it is the estimate that was given before the start.
+
+    Args:
+        runs: all that are to be computed.
+        expected: seconds that they are estimated to take.
+    """
+
+    def __init__(self, runs: Sequence[Run], expected: float) -> None:
+        self.costs = {run.name: run.cost for run in runs}
+        self.epochs = {run.name: run.training.epochs for run in runs}
+        self.expected = expected
+        self.parts = dict.fromkeys(self.costs, 0.0)
+        self.ended_runs = 0
+        self.console = Console()
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[state]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.total = self.bars.add_task("all runs", total=1.0, state="")
+
+    def __enter__(self) -> Self:
+        self.start = self.spoken = time.monotonic()
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bars.stop()
+
+    def started(self, run: Run) -> None:
+        """A worker has taken a run."""
+        state = f"epoch 0/{run.training.epochs}"
+        self.tasks[run.name] = self.bars.add_task(run.name, total=1.0, state=state)
+
+    def advanced(self, name: str, epochs: float) -> None:
+        """A run has done so many of its epochs."""
+        if name not in self.tasks:
+            return  # said before it ended, heard after
+        self.parts[name] = epochs / self.epochs[name]
+        state = f"epoch {int(epochs)}/{self.epochs[name]}"
+        self.bars.update(self.tasks[name], completed=self.parts[name], state=state)
+
+    def ended(self, run: Run, outcome: str, reason: str) -> None:
+        """A run has ended: done, failed or stopped."""
+        self.bars.remove_task(self.tasks.pop(run.name))
+        if outcome != "stopped":
+            self.parts[run.name] = 1.0
+            self.ended_runs += 1
+        note = f": {reason}" if reason else ""
+        self._say(f"{outcome:7} {run.name}{note}")
+
+    def refresh(self) -> None:
+        """Bring the total up to date."""
+        self.bars.update(self.total, completed=self.fraction, state=self._state())
+        if not self.console.is_terminal and time.monotonic() - self.spoken > HEARTBEAT:
+            self._say("running")
+
+    @property
+    def fraction(self) -> float:
+        """How much of all multiply-adds is done."""
+        done = sum(self.costs[name] * part for name, part in self.parts.items())
+        return done / sum(self.costs.values())
+
+    def remaining(self) -> float:
+        """Seconds that are left."""
+        fraction, elapsed = self.fraction, time.monotonic() - self.start
+        if fraction < 0.02:
+            return max(0.0, self.expected - elapsed)
+        return elapsed * (1 - fraction) / fraction
+
+    def _state(self) -> str:
+        return f"{self.ended_runs}/{len(self.costs)} runs, {duration(self.remaining())} left"
+
+    def _say(self, text: str) -> None:
+        self.spoken = time.monotonic()
+        self.console.print(
+            f"{text}  ({self._state()})", highlight=False, markup=False, soft_wrap=True
+        )

@@ -1,0 +1,218 @@
+"""Tables as Markdown, with all that a reader needs to trust or doubt them."""
+
+import math
+from collections import Counter
+
+import pandas as pd
+
+from cardinality.machine import DEVICE_NAMES
+from cardinality.plan import Numerics, Plan
+from cardinality.tables import Done, Failed, Published
+
+DASH = "–"
+LEFT = ("setting", "model", "shortcuts")
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A figure with so many digits after the point, or a dash for a missing one."""
+    return DASH if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def difference(value: float) -> str:
+    """A difference with its sign; none at 0.0."""
+    if math.isnan(value):
+        return DASH
+    text = f"{value:+.1f}"
+    return text.replace("-", "−") if float(text) else "0.0"
+
+
+def ratio(value: float) -> str:
+    """A count relative to the reference's."""
+    return number(value, 2)
+
+
+def millions(count: float) -> str:
+    """A count in millions, to three digits or more."""
+    return f"{count / 1e6:,.{2 if count < 1e8 else 0}f}"
+
+
+def measured(line: pd.Series, figure: str) -> str:
+    """Mean and deviation of a line's runs, or what stands in their place."""
+    if line.n == 0:
+        return "failed" if line.runs and line.failed == line.runs else DASH
+    deviation = line[f"{figure}_deviation"]
+    return number(line[figure]) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
+
+
+def counted(line: pd.Series) -> str:
+    """How many runs a line has, and of how many where some are not there."""
+    text = str(line.n) if line.n == line.runs else f"{line.n} of {line.runs}"
+    return f"{text}, {line.failed} failed" if line.failed else text
+
+
+def to_markdown(columns: dict[str, pd.Series]) -> str:
+    """A Markdown table of texts; numbers are set flush right."""
+    sides = ["left" if heading in LEFT else "right" for heading in columns]
+    frame = pd.DataFrame(columns)
+    return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
+
+
+def trained(table: pd.DataFrame, paper: Published | None) -> str:
+    """The table of an ablation that trains; see `caption` for what its columns are."""
+    columns: dict[str, pd.Series] = {}
+    if table.depth.nunique() > 1:
+        columns["depth"] = table.depth.astype(str)
+    columns["setting"] = table.setting
+    if table.model.any():
+        columns["model"] = table.model
+    bare = not table.shortcuts.all()
+    if bare:
+        columns["shortcuts"] = table.shortcuts.map({True: "yes", False: "no"})
+    columns |= _costs(table)
+    columns["top-1 error, %"] = table.apply(measured, axis=1, figure="top1_error")
+    columns["n"] = table.apply(counted, axis=1)
+    columns["Δ top-1"] = table.top1_error_difference.map(difference)
+    if bare:
+        columns["Δ without shortcuts"] = table.top1_error_without_shortcuts.map(difference)
+    top5 = paper is not None and bool(table.paper_top5_error.notna().any())
+    if top5:
+        columns["top-5 error, %"] = table.apply(measured, axis=1, figure="top5_error")
+        columns["Δ top-5"] = table.top5_error_difference.map(difference)
+    columns["train error, %"] = table.apply(measured, axis=1, figure="train_error")
+    if paper is not None:
+        columns |= _published(table, f"paper, {paper.data}", bare, top5)
+    return to_markdown(columns)
+
+
+def _costs(table: pd.DataFrame) -> dict[str, pd.Series]:
+    return {
+        "params, M": table.params.map(millions),
+        "params ×": table.params_relative.map(ratio),
+        "MACs, M": table.macs.map(millions),
+        "MACs ×": table.macs_relative.map(ratio),
+    }
+
+
+def _published(table: pd.DataFrame, whose: str, bare: bool, top5: bool) -> dict[str, pd.Series]:
+    columns = {}
+    if table.depth.nunique() > 1:
+        columns[f"{whose}: depth"] = table.paper_depth.map(lambda depth: number(depth, 0))
+    columns[f"{whose}: top-1 error, %"] = table.paper_top1_error.map(number)
+    columns[f"{whose}: Δ top-1"] = table.paper_top1_error_difference.map(difference)
+    if bare:
+        without = table.paper_top1_error_without_shortcuts
+        columns[f"{whose}: Δ without shortcuts"] = without.map(difference)
+    if top5:
+        columns[f"{whose}: top-5 error, %"] = table.paper_top5_error.map(number)
+        columns[f"{whose}: Δ top-5"] = table.paper_top5_error_difference.map(difference)
+    return columns
+
+
+def arithmetic(table: pd.DataFrame) -> str:
+    """The table of an ablation that is arithmetic alone."""
+    return to_markdown(
+        {
+            "setting": table.setting,
+            "cardinality C": table.cardinality.astype(str),
+            "width d": table.width.astype(str),
+            "exact d": table.exact_width.map(lambda width: number(width, 2)),
+            "width of group conv": table.group_conv_width.astype(str),
+            "Eq. (4) parameters": table.block_parameters.map("{:,}".format),
+            "deviation": table.deviation.map(lambda part: f"{difference_percent(part)} %"),
+            **_costs(table),
+        }
+    )
+
+
+def difference_percent(part: float) -> str:
+    """A fraction in percent with its sign and two digits."""
+    text = f"{100 * part:+.2f}"
+    return text.replace("-", "−") if float(text) else "0.00"
+
+
+def document(plan: Plan, body: str, notes: list[str]) -> str:
+    """A whole page: heading, question, table and notes."""
+    lines = "".join(f"- {note.strip()}\n" for note in notes)
+    return f"# {plan.ablation.title}\n\n{plan.ablation.question.strip()}\n\n{body}\n\n{lines}"
+
+
+def arithmetic_notes(plan: Plan) -> list[str]:
+    """What the columns of an arithmetic table are."""
+    net, side = plan.entries[0].architecture, plan.protocol.data.side
+    return [
+        "Eq. (4) parameters are the weights of one block on 256 channels; the deviation is from"
+        f" those of {plan.ablation.reference}, and exact d would leave none.",
+        f"Params and MACs are those of the whole net at the scale of `{plan.protocol_name}` (depth"
+        f" {net.depth}, base {net.base}, {side} x {side} pixels), relative to the reference row's.",
+        *plan.ablation.notes,
+    ]
+
+
+def trained_notes(
+    plan: Plan, done: Done, failed: Failed, paper: Published | None, others: int
+) -> list[str]:
+    """Whether the table is whole, what its columns are, and where its figures come from."""
+    records = [done[run.name] for run in plan.runs() if run.name in done]
+    notes = [_state(plan, done, failed), f"{plan.protocol.title}. {plan.protocol.evidence.strip()}"]
+    notes.append(
+        "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
+        f" Δ is to the {plan.ablation.reference} row of the same depth and shortcuts (of the"
+        " shallower net for a deeper one), ours over the seeds that both rows have. Train error is"
+        " the running average over the last epoch, under augmentation. Params and MACs are of the"
+        " whole net, × relative to the same row."
+    )
+    if paper is not None:
+        notes.append(
+            f"The paper's figures are from its {paper.source}, of {paper.data}: another data set"
+            " and other nets, so compare differences, not errors."
+        )
+    if records:
+        notes += _made(plan, done)
+    if others:
+        notes.append(
+            f"{others} more finished run(s) of these nets have other numerics and are left out."
+        )
+    return notes + list(plan.ablation.notes)
+
+
+def _state(plan: Plan, done: Done, failed: Failed) -> str:
+    runs = plan.runs()
+    missing = sum(run.name not in done and run.name not in failed for run in runs)
+    gone = sum(run.name in failed for run in runs)
+    if not missing and not gone:
+        return f"Complete: {len(runs)} runs."
+    parts = [f"{missing} missing"] if missing else []
+    parts += [f"{gone} failed"] if gone else []
+    return (
+        f"**Partial: {len(runs) - missing - gone} of {len(runs)} runs are there,"
+        f" {' and '.join(parts)}.**"
+    )
+
+
+def _made(plan: Plan, done: Done) -> list[str]:
+    """Machines, numerics, code and data of the runs in a table."""
+    records = [done[run.name] for run in plan.runs() if run.name in done]
+    numerics = plan.entries[0].runs[0].numerics
+    machines = Counter(
+        f"{record.provenance.machine} ({record.provenance.cores} CPU cores)" for record in records
+    )
+    where = "; ".join(f"{machine}: {count} run(s)" for machine, count in sorted(machines.items()))
+    torches = sorted({record.provenance.versions.get("torch", "?") for record in records})
+    commits = sorted({(record.provenance.commit or "unknown")[:10] for record in records})
+    unclean = sum(record.provenance.clean is not True for record in records)
+    sums = sorted({record.data_checksum for record in records})
+    notes = [
+        f"Made on {where}; {describe(numerics)}; torch {', '.join(torches)}; data"
+        f" {', '.join(sums)}; code {', '.join(commits)}"
+        + (f", of which {unclean} run(s) from a tree with changes" if unclean else "")
+        + "."
+    ]
+    if len(sums) > 1:
+        notes.append("**The runs saw different images: their data checksums differ.**")
+    return notes
+
+
+def describe(numerics: Numerics) -> str:
+    """Numerics in words."""
+    threads = f"{numerics.threads} thread{'s' if numerics.threads > 1 else ''} a run"
+    return f"{DEVICE_NAMES[numerics.device]}, {numerics.precision}, {threads}"

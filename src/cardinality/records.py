@@ -1,0 +1,243 @@
+"""Results on disk: a folder a run, complete or not there.
+
+results/PROTOCOL/
+  runs/RUN/run.json      configuration, final figures and provenance of a finished run
+  runs/RUN/epochs.csv    every epoch
+  failed/RUN/            the same of a run that failed; a later success takes its place
+  checkpoints/RUN.pt     where an unfinished run goes on; not in git
+  tables/, plots/        made from the records alone
+"""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from cardinality.errors import UserError
+from cardinality.plan import Numerics, Run
+from cardinality.strict import Strict
+
+if TYPE_CHECKING:  # training imports torch, which nothing that only reads needs
+    from cardinality.training import Epoch
+
+Status = Literal["done", "failed", "missing"]
+
+LARGEST_RECORD = 1_000_000  # bytes; ours are some thousand
+
+
+class Final(Strict):
+    """The figures of the last epoch; errors in percent, top-5 only with five classes or more."""
+
+    train_loss: float
+    train_error: float
+    test_loss: float
+    top1_error: float
+    top5_error: float | None
+
+
+class Provenance(Strict):
+    """Where and with what a run was computed.
+
+    Attributes:
+        machine: the device's own name.
+        cores: CPU cores that the process might use.
+        versions: of Python and of the libraries that compute.
+        commit: of the code, where it is a git checkout.
+        clean: whether the tree outside results/ was as that commit has it.
+    """
+
+    machine: str
+    cores: int
+    versions: dict[str, str]
+    commit: str | None
+    clean: bool | None
+
+
+class Record(Strict):
+    """What is kept of one run besides its epochs.
+
+    Attributes:
+        name: of the run (`cardinality.plan.Run.name`).
+        status: ``done`` or ``failed``.
+        failure: why it failed.
+        configuration: the run's effective configuration, which its name is a hash of.
+        params, macs, activations: of the net.
+        data_checksum: of the data set (`cardinality.data.images.Images.checksum`).
+        final: the last epoch's figures, of a finished run.
+        weights_checksum: of the finished net's weights.
+        seconds: of training and evaluation, over all sittings.
+        provenance: where and with what.
+        finished: when, in UTC.
+    """
+
+    name: str
+    status: Literal["done", "failed"]
+    failure: str | None
+    configuration: dict[str, Any]
+    params: int
+    macs: int
+    activations: int
+    data_checksum: str
+    final: Final | None
+    weights_checksum: str | None
+    seconds: float
+    provenance: Provenance
+    finished: str
+
+    @property
+    def numerics(self) -> Numerics:
+        """The numerics that the run was computed with."""
+        return Numerics(**self.configuration["numerics"])
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a worker's run ended; ``reason`` says why it failed."""
+
+    run: Run
+    outcome: Literal["done", "failed", "stopped"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one protocol; every path of the suite's output comes from here."""
+
+    folder: Path
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the rendered tables."""
+        return self.folder / "tables"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the plots."""
+        return self.folder / "plots"
+
+    @property
+    def lock(self) -> Path:
+        """File that a driver holds while it computes."""
+        return self.folder / ".lock"
+
+    def checkpoint(self, name: str) -> Path:
+        """File that an unfinished run goes on from."""
+        return self.folder / "checkpoints" / f"{name}.pt"
+
+    def status(self, name: str) -> Status:
+        """Whether a run is done, failed or missing."""
+        if (self.folder / "runs" / name / "run.json").is_file():
+            return "done"
+        return "failed" if (self.folder / "failed" / name / "run.json").is_file() else "missing"
+
+    def read(self, name: str) -> Record | None:
+        """The record of a finished run, else that of a failed one, else nothing.
+
+        Raises:
+            UserError: a record that cannot be read.
+        """
+        for kind in ("runs", "failed"):
+            path = self.folder / kind / name / "run.json"
+            if path.is_file():
+                return _parse(path)
+        return None
+
+    def finished(self) -> Iterator[Record]:
+        """Every finished run of the protocol, by name."""
+        for path in sorted((self.folder / "runs").glob("*/run.json")):
+            yield _parse(path)
+
+    def epochs(self, name: str) -> list[dict[str, float]]:
+        """Every epoch of a finished run, in order.
+
+        Raises:
+            UserError: a file that cannot be read.
+        """
+        path = self.folder / "runs" / name / "epochs.csv"
+        try:
+            with path.open(newline="") as file:
+                return [
+                    {k: float(v or "nan") for k, v in row.items()} for row in csv.DictReader(file)
+                ]
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from None
+
+    def write(self, record: Record, epochs: Sequence["Epoch"]) -> None:
+        """Put a run's folder in place, all at once, and drop what it supersedes."""
+        kind = "runs" if record.status == "done" else "failed"
+        aside = self.folder / "checkpoints" / f"{record.name}.{os.getpid()}.part"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        if epochs:
+            with (aside / "epochs.csv").open("w", newline="") as file:
+                rows = [asdict(epoch) for epoch in epochs]
+                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+        (aside / "run.json").write_text(record.model_dump_json(indent=1) + "\n")
+        target = self.folder / kind / record.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if record.status == "failed":  # a retry may fail again; the newer failure counts
+            shutil.rmtree(target, ignore_errors=True)
+        aside.replace(target)
+        if record.status == "done":
+            shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
+
+
+def make_record(
+    run: Run,
+    provenance: Provenance,
+    data_checksum: str,
+    epochs: Sequence["Epoch"],
+    weights_checksum: str | None = None,
+    failure: str | None = None,
+) -> Record:
+    """The record of a run that ended: with a reason if it failed, else with its last epoch.
+
+    The last epoch is the result, never the best one.
+    """
+    final = None
+    if failure is None:
+        last = asdict(epochs[-1])
+        final = Final(**{key: last[key] for key in Final.model_fields})
+    else:
+        failure = " ".join(failure.split())[:500]
+    return Record(
+        name=run.name,
+        status="done" if failure is None else "failed",
+        failure=failure,
+        configuration=run.configuration,
+        params=run.complexity.params,
+        macs=run.complexity.macs,
+        activations=run.complexity.activations,
+        data_checksum=data_checksum,
+        final=final,
+        weights_checksum=weights_checksum,
+        seconds=sum(epoch.seconds for epoch in epochs),
+        provenance=provenance,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _parse(path: Path) -> Record:
+    try:
+        if path.stat().st_size > LARGEST_RECORD:
+            raise UserError(f"{path}: larger than {LARGEST_RECORD:,} bytes, so no record of ours")
+        record = Record.model_validate(json.loads(path.read_text()))
+        _ = record.numerics
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {key}: {first['msg']}; no record of ours") from None
+    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: no record of ours: {error}") from None
+    if record.name != path.parent.name:
+        raise UserError(f"{path}: is the record of {record.name}, not of its folder")
+    return record

@@ -1,0 +1,106 @@
+"""From records to files: each table as Markdown, CSV and plots under results/PROTOCOL/."""
+
+from collections import Counter
+from dataclasses import astuple
+from pathlib import Path
+
+import pandas as pd
+
+from cardinality import markdown, plots
+from cardinality.data.images import Images
+from cardinality.data.specs import Digits
+from cardinality.data.store import load_images
+from cardinality.plan import Plan
+from cardinality.records import Results
+from cardinality.tables import arithmetic_table, published, trained_table
+
+
+def render(plan: Plan, results: Results) -> tuple[str, list[Path]]:
+    """Write a table's files from the records alone.
+
+    Args:
+        plan: the table; its numerics are replaced by those of the records (`as_recorded`).
+        results: where the records are and the files go.
+
+    Returns:
+        The Markdown page, and every file written.
+    """
+    if plan.ablation.trains:
+        return _render_trained(plan, results)
+    table = arithmetic_table(plan)
+    page = markdown.document(plan, markdown.arithmetic(table), markdown.arithmetic_notes(plan))
+    files = _write(plan, results, table, page)
+    files += plots.save(
+        lambda figure: plots.widths(table, figure), (8, 3.2), results.plots / plan.ablation_name
+    )
+    return page, files
+
+
+def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
+    plan, others = as_recorded(plan, results)
+    records = [record for run in plan.runs() if (record := results.read(run.name)) is not None]
+    done = {record.name: record for record in records if record.status == "done"}
+    failed = {r.name: r.failure or "" for r in records if r.status == "failed"}
+    paper = published(plan.ablation.paper)
+    table = trained_table(plan, done, failed)
+    notes = markdown.trained_notes(plan, done, failed, paper, others)
+    page = markdown.document(plan, markdown.trained(table, paper), notes)
+    files = _write(plan, results, table, page)
+
+    name = plan.ablation_name
+    if plots.is_sweep(plan):
+        files += plots.save(
+            lambda figure: plots.by_cardinality(plan, table, figure), (9, 4), results.plots / name
+        )
+    else:
+        height = 1.4 + 0.55 * len(table)
+        files += plots.save(
+            lambda figure: plots.by_row(plan, table, figure), (8, height), results.plots / name
+        )
+    epochs = {run: results.epochs(run) for run in done}
+    files += plots.save(
+        lambda figure: plots.curves(plan, epochs, figure),
+        (9, 3.6),
+        results.plots / f"{name}-curves",
+    )
+    # Only made images may be shown: the other sets' pictures are not ours to publish.
+    if isinstance(plan.protocol.data, Digits):
+        images = load_images(plan.protocol.data)
+        assert isinstance(images, Images)  # noqa: S101 -- for the type checker
+        files += plots.save(
+            lambda figure: plots.contact_sheet(images.train, images.classes, figure),
+            (7, 6),
+            results.plots / "samples",
+        )
+    return page, files
+
+
+def _write(plan: Plan, results: Results, table: pd.DataFrame, page: str) -> list[Path]:
+    results.tables.mkdir(parents=True, exist_ok=True)
+    text = results.tables / f"{plan.ablation_name}.md"
+    data = results.tables / f"{plan.ablation_name}.csv"
+    text.write_text(page)
+    table.to_csv(data, index=False, lineterminator="\n", float_format="%.6g")
+    return [text, data]
+
+
+def as_recorded(plan: Plan, results: Results) -> tuple[Plan, int]:
+    """The plan with the numerics in which most of its runs are on disk.
+
+    Runs with different numerics are never mixed in a table. Which are shown follows from the
+    records alone, so that they render alike on every machine.
+
+    Returns:
+        That plan, and how many of its runs are there with other numerics.
+    """
+    records = {record.name: record.numerics for record in results.finished()}
+    counts = Counter(
+        {
+            numerics: sum(run.name in records for run in plan.with_numerics(numerics).runs())
+            for numerics in sorted(set(records.values()), key=astuple)
+        }
+    )
+    if not counts.total():
+        return plan, 0
+    best, most = counts.most_common(1)[0]
+    return plan.with_numerics(best), counts.total() - most

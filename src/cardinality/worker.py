@@ -1,0 +1,58 @@
+"""One run in a worker process: from its plan to its record on disk."""
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from cardinality.data.specs import DataSpec
+from cardinality.data.store import DataSet, load_images
+from cardinality.plan import Run
+from cardinality.records import Provenance, Report, Results, make_record
+from cardinality.training import Diverged, Stopped, Trainer, train, weights_checksum
+
+
+@lru_cache(maxsize=1)
+def _images(data: DataSpec) -> tuple[DataSet, str]:
+    """The data set and its checksum, kept for the worker's next run."""
+    images = load_images(data)
+    return images, images.checksum()
+
+
+def compute(
+    run: Run, folder: Path, provenance: Provenance, on_step: Callable[[float], None]
+) -> Report:
+    """Train one run and write its record; a failure is recorded as one.
+
+    Args:
+        run: what to train.
+        folder: of the protocol's results.
+        provenance: for the record.
+        on_step: told how many epochs are done; it may raise `Stopped`.
+    """
+    results = Results(folder)
+    checkpoint = results.checkpoint(run.name)
+    checksum, trainer = "", None
+    try:
+        images, checksum = _images(run.data)
+        trainer = Trainer(run, images)
+        train(trainer, checkpoint, on_step)
+    except Stopped:
+        return Report(run, "stopped")
+    except Diverged as error:
+        failure = str(error)
+    except Exception as error:  # whatever went wrong in one run must not end the others
+        if os.environ.get("CARDINALITY_DEBUG"):
+            raise
+        failure = f"{type(error).__name__}: {error}"
+    else:
+        weights = weights_checksum(trainer.net)
+        record = make_record(run, provenance, checksum, trainer.epochs, weights)
+        results.write(record, trainer.epochs)
+        checkpoint.unlink(missing_ok=True)
+        return Report(run, "done")
+    epochs = trainer.epochs if trainer is not None else []
+    record = make_record(run, provenance, checksum, epochs, failure=failure)
+    results.write(record, epochs)
+    checkpoint.unlink(missing_ok=True)
+    return Report(run, "failed", failure)
