@@ -340,7 +340,7 @@ def _follow(
     owner, candidates = model, [model]
     for part in location:
         tagged = [candidate for candidate in candidates if part in _tags(candidate)]
-        if tagged:
+        if tagged and len(candidates) > 1:
             owner = tagged[0]
             candidates = tagged
             continue

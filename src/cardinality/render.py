@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from cardinality import markdown, plots
-from cardinality.data.images import Images
 from cardinality.data.specs import Digits
 from cardinality.data.store import load_images
 from cardinality.plan import Plan
@@ -66,7 +65,6 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
     # Only made images may be shown: the other sets' pictures are not ours to publish.
     if isinstance(plan.protocol.data, Digits):
         images = load_images(plan.protocol.data)
-        assert isinstance(images, Images)  # noqa: S101 -- for the type checker
         files += plots.save(
             lambda figure: plots.contact_sheet(images.train, images.classes, figure),
             (7, 6),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from filelock import FileLock
@@ -48,6 +49,10 @@ def prepare(data: DataSpec) -> None:
         _cached(data)
 
 
+@overload
+def load_images(data: Digits | Cifar) -> Images: ...
+@overload
+def load_images(data: Folders) -> ClassFolders: ...
 def load_images(data: DataSpec) -> DataSet:
     """The images of a data set, found under `data_root`.
 
