@@ -6,6 +6,7 @@ its death touches no other run. Importing torch is paid once a worker.
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -60,7 +61,7 @@ class Pool:
 
     def _start(self) -> ProcessPoolExecutor:
         """Start a worker; it imports torch while nobody waits for it."""
-        arguments = (self.progress, self.stop, os.getpid())
+        arguments = (self.progress, self.stop)
         worker = ProcessPoolExecutor(1, self.context, initializer=_begin, initargs=arguments)
         worker.submit(_nothing)
         return worker
@@ -117,17 +118,24 @@ _say: Callable[[Progress], None]
 _asked_to_stop: Callable[[], bool]
 
 
-def _begin(progress: "Queue[Progress]", stop: Event, driver: int) -> None:
+def _begin(progress: "Queue[Progress]", stop: Event) -> None:
     """Prepare a worker process: only the driver hears signals and tells it to stop."""
     import signal
 
     global _say, _asked_to_stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _say = progress.put
-    # A driver that was killed tells nobody; its workers then have another parent.
-    _asked_to_stop = lambda: stop.is_set() or os.getppid() != driver  # noqa: E731
+    _say, _asked_to_stop = progress.put, stop.is_set
+    # A driver that was killed tells nobody; an orphan would compute on and then wait for ever.
+    threading.Thread(target=_end_with_the_driver, daemon=True).start()
     import cardinality.worker  # noqa: F401 -- torch, now
+
+
+def _end_with_the_driver() -> None:
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)
 
 
 def _nothing() -> None:

@@ -97,31 +97,34 @@ def _published(table: pd.DataFrame, whose: str, bare: bool, top5: bool) -> dict[
     columns = {}
     if table.depth.nunique() > 1:
         columns[f"{whose}: depth"] = table.paper_depth.map(lambda depth: number(depth, 0))
-    columns[f"{whose}: top-1 error, %"] = table.paper_top1_error.map(number)
+    columns[f"{whose}: top-1, %"] = table.paper_top1_error.map(number)
     columns[f"{whose}: Δ top-1"] = table.paper_top1_error_difference.map(difference)
     if bare:
         without = table.paper_top1_error_without_shortcuts
         columns[f"{whose}: Δ without shortcuts"] = without.map(difference)
     if top5:
-        columns[f"{whose}: top-5 error, %"] = table.paper_top5_error.map(number)
+        columns[f"{whose}: top-5, %"] = table.paper_top5_error.map(number)
         columns[f"{whose}: Δ top-5"] = table.paper_top5_error_difference.map(difference)
     return columns
 
 
 def arithmetic(table: pd.DataFrame) -> str:
     """The table of an ablation that is arithmetic alone."""
-    return to_markdown(
-        {
-            "setting": table.setting,
-            "cardinality C": table.cardinality.astype(str),
-            "width d": table.width.astype(str),
-            "exact d": table.exact_width.map(lambda width: number(width, 2)),
-            "width of group conv": table.group_conv_width.astype(str),
-            "Eq. (4) parameters": table.block_parameters.map("{:,}".format),
-            "deviation": table.deviation.map(lambda part: f"{difference_percent(part)} %"),
-            **_costs(table),
-        }
-    )
+    columns = {
+        "setting": table.setting,
+        "cardinality C": table.cardinality.astype(str),
+        "width d": table.width.astype(str),
+        "exact d": table.exact_width.map(lambda width: number(width, 2)),
+        "width of group conv": table.group_conv_width.astype(str),
+        "Eq. (4) parameters": table.block_parameters.map("{:,}".format),
+        "deviation": table.deviation.map(lambda part: f"{difference_percent(part)} %"),
+        **_costs(table),
+    }
+    if "paper_width" in table:
+        columns["paper: d"] = table.paper_width.map(lambda width: number(width, 0))
+        wide = table.paper_group_conv_width
+        columns["paper: width of group conv"] = wide.map(lambda width: number(width, 0))
+    return to_markdown(columns)
 
 
 def difference_percent(part: float) -> str:
@@ -179,8 +182,11 @@ def _state(plan: Plan, done: Done, failed: Failed) -> str:
     runs = plan.runs()
     missing = sum(run.name not in done and run.name not in failed for run in runs)
     gone = sum(run.name in failed for run in runs)
+    seeds = len(plan.entries[0].runs)
     if not missing and not gone:
-        return f"Complete: {len(runs)} runs."
+        usual = plan.protocol.seeds
+        fewer = f"; the protocol asks for {usual}" if seeds < usual else ""
+        return f"Complete: {len(runs)} runs, {seeds} seed{'s'[: seeds > 1]} a row{fewer}."
     parts = [f"{missing} missing"] if missing else []
     parts += [f"{gone} failed"] if gone else []
     return (

@@ -74,7 +74,7 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
             )
     for axes in (left, right):
         _cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
-        axes.legend()
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     left.set_ylabel("top-1 error, % (mean ± deviation)")
     left.set_title("Measured here")
     right.axhline(0, color="black", linewidth=0.8)
@@ -190,6 +190,7 @@ def contact_sheet(images: ImageSet, classes: Sequence[str], figure: Figure) -> N
     axes.imshow(sheet, interpolation="nearest")
     axes.set_yticks([label * step + side / 2 for label in range(len(classes))], classes)
     axes.set_xticks([])
+    axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.set_title("Training images, by class")

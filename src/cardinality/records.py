@@ -186,7 +186,10 @@ class Results:
         target.parent.mkdir(parents=True, exist_ok=True)
         if record.status == "failed":  # a retry may fail again; the newer failure counts
             shutil.rmtree(target, ignore_errors=True)
-        aside.replace(target)
+        if target.exists():  # the same run finished twice: its first record stays
+            shutil.rmtree(aside)
+        else:
+            aside.replace(target)
         if record.status == "done":
             shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
 

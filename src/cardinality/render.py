@@ -49,7 +49,7 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
     name = plan.ablation_name
     if plots.is_sweep(plan):
         files += plots.save(
-            lambda figure: plots.by_cardinality(plan, table, figure), (9, 4), results.plots / name
+            lambda figure: plots.by_cardinality(plan, table, figure), (9, 4.2), results.plots / name
         )
     else:
         height = 1.4 + 0.55 * len(table)
@@ -67,7 +67,7 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
         images = load_images(plan.protocol.data)
         files += plots.save(
             lambda figure: plots.contact_sheet(images.train, images.classes, figure),
-            (7, 6),
+            (7, 4.7),
             results.plots / "samples",
         )
     return page, files

@@ -21,6 +21,20 @@ Done = Mapping[str, Record]
 Failed = Mapping[str, str]
 
 
+def read_paper(name: str) -> pd.DataFrame:
+    """Read paper_tables/NAME.csv: published figures, with where they stand.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    folder = ROOT / "paper_tables"
+    path = folder / f"{name}.csv"
+    if Path(name).name != name or not path.is_file():
+        allowed = ", ".join(sorted(file.stem for file in folder.glob("*.csv")))
+        raise UserError(f"paper: no figures {name!r} in paper_tables/; allowed: {allowed}")
+    return pd.read_csv(path)
+
+
 @dataclass(frozen=True)
 class Published:
     """The paper's figures for a table: where they stand, what they are of, and each line's."""
@@ -42,21 +56,10 @@ class Published:
 
 
 def published(name: str | None) -> Published | None:
-    """Read paper_tables/NAME.csv.
-
-    Raises:
-        UserError: there is no such file, or it is not of that form.
-    """
+    """The paper's errors for a table that trains, if the ablation names any."""
     if name is None:
         return None
-    folder = ROOT / "paper_tables"
-    path = folder / f"{name}.csv"
-    if Path(name).name != name or not path.is_file():
-        allowed = ", ".join(sorted(file.stem for file in folder.glob("*.csv")))
-        raise UserError(f"paper: no figures {name!r} in paper_tables/; allowed: {allowed}")
-    lines = pd.read_csv(path)
-    if "role" not in lines:  # Table 2 is arithmetic: nothing was trained for it
-        return None
+    lines = read_paper(name)
     return Published(lines.source.iloc[0], lines.data.iloc[0], lines)
 
 
@@ -161,23 +164,25 @@ def _paper_line(
 
 def arithmetic_table(plan: Plan) -> pd.DataFrame:
     """One line a row: d, the width of the group convolution, Eq. (4) and what rounding d leaves."""
-    budget = block_parameters(plan.ablation.reference)
+    ablation = plan.ablation
     lines = []
     for entry in plan.entries:
-        setting = entry.row.setting
-        target = entry.row.budget * budget
+        setting, times = entry.row.setting, entry.row.budget
         lines.append(
             {
                 "setting": str(setting),
                 "cardinality": setting.cardinality,
                 "width": setting.width,
+                "exact_width": solve(setting.cardinality, ablation.reference, times).exact_width,
                 "group_conv_width": setting.conv_width(),
-                "exact_width": solve(
-                    setting.cardinality, plan.ablation.reference, entry.row.budget
-                ).exact_width,
                 "block_parameters": block_parameters(setting),
-                "deviation": deviation(setting, target),
+                "deviation": deviation(setting, times * block_parameters(ablation.reference)),
                 **_costs(entry, plan.reference(entry)),
             }
         )
-    return pd.DataFrame(lines)
+    table = pd.DataFrame(lines)
+    if ablation.paper is None:
+        return table
+    paper = read_paper(ablation.paper)[["setting", "width", "group_conv_width"]]
+    paper = paper.rename(columns=lambda name: name if name == "setting" else f"paper_{name}")
+    return table.merge(paper, on="setting", how="left")

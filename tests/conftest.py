@@ -1,0 +1,119 @@
+"""What several tests share: a scale at which a run takes a second, and made records."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cardinality.machine import Machine
+from cardinality.plan import Plan, make_plan
+from cardinality.records import Final, Provenance, Record, Results
+
+TINY_PROTOCOL = """\
+title: A scale for tests
+evidence: Of nothing.
+data: {name: digits, side: 16, train: 80, test: 40}
+stem: cifar-stride2
+base: 16
+depths: {base: 11, deep: 20, double: 38, residual: 11}
+seeds: 2
+training:
+  epochs: 2
+  batch: 32
+  rate: 0.05
+  momentum: 0.9
+  decay: 5e-4
+  schedule: {name: one-cycle, warmup: 0.5}
+  shift: 1
+  flip: false
+numerics: {precision: float32, threads: 1}
+speed: 5
+committed: false
+"""
+
+TINY_ABLATION = """\
+title: Two rows
+question: Is it so?
+reference: 1x64d
+depths: [base]
+rows:
+  - {setting: 1x64d}
+  - {setting: 32x4d}
+"""
+
+
+@pytest.fixture
+def machine() -> Machine:
+    """A machine of two cores without bfloat16 instructions."""
+    return Machine("cpu", "a CPU", 2, False)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """The tiny ablation and protocol as files."""
+    ablation, protocol = tmp_path / "two.yaml", tmp_path / "tiny.yaml"
+    ablation.write_text(TINY_ABLATION)
+    protocol.write_text(TINY_PROTOCOL)
+    return ablation, protocol
+
+
+@pytest.fixture
+def tiny(files: tuple[Path, Path], machine: Machine) -> Plan:
+    """The plan of the tiny ablation at the tiny scale, with one seed."""
+    return make_plan(str(files[0]), str(files[1]), machine, seeds=1)
+
+
+@pytest.fixture
+def data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for data."""
+    root = tmp_path / "data"
+    monkeypatch.setenv("CARDINALITY_DATA", str(root))
+    return root
+
+
+MADE = Provenance(machine="a CPU", cores=2, versions={"torch": "2"}, commit="c" * 40, clean=True)
+
+
+@pytest.fixture
+def put_records() -> Callable[..., None]:
+    """Write records with made figures, as if the runs of a plan had been computed."""
+
+    def put(plan: Plan, results: Results, skip: int = 0, failures: int = 0) -> None:
+        from cardinality.training import Epoch
+
+        runs = plan.runs()
+        for number, run in enumerate(runs[: len(runs) - skip]):
+            failure = "loss nan in step 3 of epoch 1" if number < failures else None
+            error = (
+                30 - run.architecture.setting.cardinality / 8 + run.seed + run.complexity.macs % 7
+            )
+            epochs = [
+                Epoch(n, 0.1, 2 / n, 80 / n, 2 / n, error + 20 / n - 10, error / 4, 1.5)
+                for n in (1, 2)
+            ]
+            last = epochs[-1]
+            final = Final(
+                train_loss=last.train_loss,
+                train_error=last.train_error,
+                test_loss=last.test_loss,
+                top1_error=last.top1_error,
+                top5_error=last.top5_error,
+            )
+            record = Record(
+                name=run.name,
+                status="done" if failure is None else "failed",
+                failure=failure,
+                configuration=run.configuration,
+                params=run.complexity.params,
+                macs=run.complexity.macs,
+                activations=run.complexity.activations,
+                data_checksum="0123456789abcdef",
+                final=final if failure is None else None,
+                weights_checksum="fedcba9876543210",
+                seconds=3.0,
+                provenance=MADE,
+                finished="2026-01-01T00:00:00+00:00",
+            )
+            results.write(record, epochs)
+
+    return put

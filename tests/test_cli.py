@@ -1,0 +1,206 @@
+"""The command line: what it prints, and one line with status 2 for every mistake."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cardinality import cli
+from cardinality.cli import main, parse_duration, select
+from cardinality.errors import UserError
+from cardinality.estimate import duration, estimate
+from cardinality.machine import Machine
+from cardinality.plan import Plan, make_plan
+from cardinality.records import Results
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command in this process: its status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "tabel3"], ["'tabel3'", "residual, table2, table3, table4"]),
+        (["plan", "table3", "--protocol", "fast"], ["'fast'", "quick"]),
+        (["plan", "nope/x.yaml"], ["nope/x.yaml", "no such file"]),
+        (["plan", "table3", "--seeds", "0"], ["--seeds", "greater than or equal to 1"]),
+        (["plan", "table3", "--device", "tpu"], ["--device", "'auto', 'cpu', 'cuda'"]),
+        (["plan"], ["ABLATION"]),
+        (["plan", "table3", "--sedes", "3"], ["--sedes", "--seeds"]),
+        (["nope"], ["nope"]),
+        (["run", "table3", "--stop-after", "soon"], ["'soon'", "9m"]),
+        (["run", "table3", "--only", "5x5d"], ["--only 1x64d, 2x40d", "--seed 0 to 2"]),
+        (["run", "table3", "--only", "abc"], ["'abc'", "like 32x4d"]),
+        (["run", "table3", "--depth", "residual"], ["--depth base, deep"]),
+        (["run", "table3", "--seed", "3"], ["--seed 0 to 2"]),
+        (["solve", "--cardinality", "0"], ["--cardinality", "greater than or equal to 1"]),
+        (["solve", "--cardinality", "8", "--budget", "64"], ["'64'", "like 32x4d"]),
+        (["solve", "--cardinality", "8", "--times", "nan"], ["positive"]),
+        (["inspect", "32x4d"], ["--depth"]),
+        (["inspect", "32x4d", "--depth", "51"], ["51", "50, 101, 152, 200"]),
+        (["inspect", "32x4d", "--depth", "50", "--base", "8"], ["base 8", "whole number"]),
+        (["inspect", "32x4d", "--depth", "50", "--image-size", "0"], ["image size 0"]),
+    ],
+)
+def test_mistakes(call: Call, tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    status, out, err = call(*arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_inspect_prints_one_object(call: Call) -> None:
+    status, out, _ = call("inspect", "32x4d", "--depth", "50", "--json")
+    assert status == 0
+    net = json.loads(out)
+    assert net["params"] == 25_028_904  # torchvision's resnext50_32x4d
+    assert net["macs"] == sum(stage["macs"] for stage in net["stages"]) == 4_230_479_872
+    assert [stage["group_conv_width"] for stage in net["stages"]] == [
+        None,
+        128,
+        256,
+        512,
+        1024,
+        None,
+    ]
+    # It never refuses a setting for its budget.
+    assert call("inspect", "16x8d", "--depth", "29", "--stem", "cifar", "--no-residual")[0] == 0
+
+
+def test_inspect_prints_a_table_that_adds_up(call: Call) -> None:
+    _, out, _ = call("inspect", "2x40d", "--depth", "20", "--stem", "cifar-stride2", "--base", "32")
+    rows = [line.split() for line in out.splitlines()[4:]]
+    params = [int(row[-3].replace(",", "")) for row in rows]
+    assert sum(params[:-1]) == params[-1]
+
+
+def test_solve(call: Call) -> None:
+    _, out, _ = call("solve", "--cardinality", "16")
+    assert out.startswith("16x8d: 74,752 parameters a block, +7.35% of 69,632 (exact d 7.51")
+    assert call("solve", "--cardinality", "64", "--times", "2")[1].startswith("64x4d: ")
+
+
+def test_plan_lists_every_run_and_says_what_its_estimate_rests_on(
+    call: Call, tmp_path: Path, put_records: Callable[..., None], machine: Machine
+) -> None:
+    arguments = ("plan", "table3", "--results", str(tmp_path), "--device", "cpu")
+    _, out, _ = call(*arguments)
+    assert out.count(" missing  ") == 30
+    assert "stated" in out
+    # As this machine would have computed them, but for the last two.
+    from cardinality.machine import detect
+
+    plan = make_plan("table3", "quick", detect("cpu"))
+    put_records(plan, Results(tmp_path / "quick"), skip=2, failures=1)
+    _, out, _ = call(*arguments)
+    assert out.count(" done  ") == 27
+    assert out.count(" failed  ") == 1
+    assert "28 of 30 runs are there." in out
+
+
+def test_estimates_come_from_records_of_this_kind_of_machine(
+    tiny: Plan, tmp_path: Path, put_records: Callable[..., None], machine: Machine
+) -> None:
+    runs = tiny.runs()
+    stated = estimate(runs, [], machine, jobs=2, speed=5)
+    assert stated.seconds == pytest.approx(sum(run.cost for run in runs) / 5e9 / 2)
+    assert "stated" in stated.basis
+    results = Results(tmp_path)
+    put_records(tiny, results)  # each took 3 seconds
+    known = estimate(runs, results.finished(), machine, jobs=1, speed=5)
+    assert known.seconds == pytest.approx(6)
+    assert "2 records of this kind of machine" in known.basis
+    elsewhere = Machine("cpu", "another CPU", 2, False)
+    assert estimate(runs, results.finished(), elsewhere, 2, 5) == stated
+
+
+def test_a_selection_narrows_a_plan(machine: Machine) -> None:
+    plan = make_plan("table3", "quick", machine)
+    assert select(plan) == plan.runs()
+    chosen = select(plan, only="32x4d", depth="base", seed=0)
+    assert [run.name[:20] for run in chosen] == ["32x4d-depth11-seed0-"]
+    assert len(select(plan, depth="deep")) == 15
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("9m", 540), ("1h30m", 5400), ("2h", 7200), ("1h1m1s", 3661)]
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "9", "m", "9 m", "1m1h", "-1s", "9M"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="1h30m"):
+        parse_duration(text)
+
+
+def test_durations_read_as_people_say_them() -> None:
+    seconds = (7.4, 80, 300, 8000, 3e6)
+    assert [duration(s) for s in seconds] == ["7 s", "80 s", "5 min", "2 h 13 min", "35 days"]
+
+
+def test_render_needs_no_run_and_says_what_it_wrote(call: Call, tmp_path: Path) -> None:
+    status, out, _ = call("render", "table2", "--results", str(tmp_path))
+    assert status == 0
+    for line in out.splitlines():
+        if line.startswith("wrote "):
+            assert Path(line.removeprefix("wrote ")).is_file()
+
+
+def test_committed_results_are_shown_and_not_computed(
+    call: Call,
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    data_root: Path,
+    put_records: Callable[..., None],
+    machine: Machine,
+) -> None:
+    files[1].write_text(files[1].read_text().replace("committed: false", "committed: true"))
+    plan = make_plan(str(files[0]), str(files[1]), machine)
+    put_records(plan, Results(tmp_path / "tiny"), skip=1)
+    status, out, _ = call(
+        "run", str(files[0]), "--protocol", str(files[1]), "--results", str(tmp_path),
+        "--show-committed",
+    )  # fmt: skip
+    assert status == 0
+    assert "Partial: 3 of 4" in out
+    assert "were made on a CPU" in out
+    assert "cardinality run two --protocol tiny --results my-results" in out
+
+
+def test_an_error_of_ours_is_not_hidden(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_text: str) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(cli, "parse_duration", broken)
+    with pytest.raises(RuntimeError, match="ours"):
+        call("run", "table3", "--stop-after", "9m")
+
+
+def test_the_installed_command_prints_help() -> None:
+    command = [str(Path(sys.executable).with_name("cardinality"))]
+    for arguments in ([], ["--help"]):
+        answer = subprocess.run(command + arguments, capture_output=True, text=True, check=True)
+        for word in ("plan", "run", "render", "solve", "inspect"):
+            assert f"\n  {word}" in answer.stdout

@@ -1,0 +1,176 @@
+"""YAML files: what is wrong is said in one line, with file, key and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cardinality.configuration import Ablation, Protocol, load
+from cardinality.errors import UserError
+from cardinality.plan import ROOT
+from conftest import TINY_ABLATION, TINY_PROTOCOL
+
+
+def refused(path: Path, text: str, model: type[Ablation] | type[Protocol]) -> str:
+    """The one line that a file is refused with."""
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load(path, model)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "allowed"),
+    [
+        ("epochs: 2", "epoch: 2", "training.epoch:", "epochs, batch, rate"),
+        ("side: 16", "sise: 16", "data.sise:", "name, side, train"),
+        ("warmup: 0.5", "warm: 0.5", "training.schedule.warm:", "name, warmup"),
+        ("epochs: 2", "epochs: two", "training.epochs:", "integer"),
+        ("epochs: 2", "epochs: '2'", "training.epochs:", "integer"),
+        ("epochs: 2", "epochs: true", "training.epochs:", "integer"),
+        ("epochs: 2", "epochs: 0", "training.epochs:", "greater than or equal to 1"),
+        ("rate: 0.05", "rate: .inf", "training.rate:", "finite"),
+        ("rate: 0.05", "rate: -1", "training.rate:", "greater than 0"),
+        ("flip: false", "flip: 1", "training.flip:", "boolean"),
+        ("stem: cifar-stride2", "stem: cifer", "stem:", "'imagenet', 'cifar' or 'cifar-stride2'"),
+        ("name: one-cycle", "name: cosine", "training.schedule:", "'steps', 'one-cycle'"),
+        ("precision: float32", "precision: half", "numerics.precision:", "'auto', 'bfloat16'"),
+        ("side: 16", "side: 8", "data.side:", "greater than or equal to 16"),
+        ("base: 11", "bse: 11", "depths.bse:", "base, deep, double, residual"),
+        ("seeds: 2\n", "", "seeds:", "allowed keys: title"),
+        ("seeds: 2\n", "seeds: 2\nseeds: 3\n", "line 8:", "'seeds' stands twice"),
+        ("seeds: 2\n", "seeds: [2\n", "line ", "expected"),
+        ("seeds: 2\n", "seeds: &x 2\nspeedy: *x\n", "line ", "aliases are not allowed"),
+    ],
+)
+def test_mistakes_in_a_protocol(tmp_path: Path, old: str, new: str, key: str, allowed: str) -> None:
+    assert TINY_PROTOCOL.count(old) == 1 or old == "base: 11"
+    message = refused(tmp_path / "p.yaml", TINY_PROTOCOL.replace(old, new, 1), Protocol)
+    assert message.startswith(key)
+    assert allowed in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "allowed"),
+    [
+        ("32x4d", "16x8d", "rows.1.setting:", "+7.4% of the 69,632 of 1 x 1x64d; allowed: 3.0%"),
+        ("{setting: 32x4d}", "{setting: 32x4d, budget: 2}", "rows.1.setting:", "-49.6%"),
+        ("{setting: 32x4d}", "{setting: 32x4d, budget: 3}", "rows.1.budget:", "1 or 2"),
+        (
+            "{setting: 32x4d}",
+            "{setting: 32x4d, lable: x}",
+            "rows.1.lable:",
+            "setting, depth, budget",
+        ),
+        ("{setting: 32x4d}", "{setting: 32x4d, depth: base}", "rows.1.depth:", "one of the two"),
+        ("32x4d", "4dx32", "rows.1.setting:", "like 32x4d"),
+        ("setting: 32x4d", "setting: 32", "rows.1.setting:", "like 32x4d"),
+        ("[base]", "[]", "depths:", "at least one item"),
+        ("[base]", "[bass]", "depths.0:", "'base', 'deep', 'double' or 'residual'"),
+        ("[base]", "base", "depths:", "valid array"),
+        ("reference: 1x64d\n", "", "reference:", "allowed keys: title, question"),
+    ],
+)
+def test_mistakes_in_an_ablation(
+    tmp_path: Path, old: str, new: str, key: str, allowed: str
+) -> None:
+    assert TINY_ABLATION.count(old) == 1
+    message = refused(tmp_path / "a.yaml", TINY_ABLATION.replace(old, new), Ablation)
+    assert message.startswith(key)
+    assert allowed in message
+
+
+def test_rows_need_a_row(tmp_path: Path) -> None:
+    text = TINY_ABLATION.split("rows:")[0] + "rows: []\n"
+    assert "rows: is an empty list" in refused(tmp_path / "a.yaml", text, Ablation)
+
+
+def test_a_tolerance_can_be_stated_and_deeper_rows_are_exempt(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(TINY_ABLATION.replace("32x4d", "16x8d") + "tolerance: 0.08\n")
+    assert load(path, Ablation).rows[1].setting.width == 8
+    path.write_text(TINY_ABLATION.replace("32x4d", "1x64d, budget: 2, deeper: true"))
+    assert load(path, Ablation).rows[1].deeper
+
+
+def test_files_that_are_no_configuration(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nope\.yaml: No such file"):
+        load(tmp_path / "nope.yaml", Ablation)
+    path = tmp_path / "a.yaml"
+    for text in ("", "[]", "3", "text"):
+        assert "allowed keys: title" in refused(path, text, Ablation)
+    path.write_bytes(b"\xff\xfe\x00title")
+    with pytest.raises(UserError, match="UTF-8"):
+        load(path, Ablation)
+    assert "100,000 bytes" in refused(path, "#" * 100_001, Ablation)
+    assert refused(path, "a: !!python/object/apply:os.getcwd []", Ablation).startswith("line 1:")
+    assert refused(path, "[" * 5000, Ablation)
+
+
+def test_numbers_with_exponents_need_no_dot(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(TINY_PROTOCOL)
+    assert load(path, Protocol).training.decay == 5e-4
+
+
+def leaves(content: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where every value of a parsed YAML file stands."""
+    if isinstance(content, dict):
+        return [at] + [leaf for k, v in content.items() for leaf in leaves(v, (*at, k))]
+    if isinstance(content, list):
+        return [at] + [leaf for k, v in enumerate(content) for leaf in leaves(v, (*at, k))]
+    return [at]
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_whatever_a_file_says_it_loads_or_gets_one_line(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    text = data.draw(st.sampled_from([TINY_ABLATION, TINY_PROTOCOL]))
+    model: type[Ablation] | type[Protocol] = Ablation if text == TINY_ABLATION else Protocol
+    content = yaml.safe_load(text)
+    where = data.draw(st.sampled_from(leaves(content)))
+    value = data.draw(junk)
+    if where:
+        parent = content
+        for key in where[:-1]:
+            parent = parent[key]
+        parent[where[-1]] = value
+    else:
+        content = value
+    path = tmp_path / "fuzzed.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8", errors="replace")
+    message = f"{path}: "
+    try:
+        load(path, model)
+    except UserError as error:
+        message = str(error)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+
+
+def test_the_suites_own_files_say_what_they_must() -> None:
+    for path in (ROOT / "ablations").glob("*.yaml"):
+        ablation = load(path, Ablation)
+        assert ablation.title
+        assert ablation.question.endswith("?")
+    for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
+        assert load(path, Protocol).evidence

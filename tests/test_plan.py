@@ -1,0 +1,165 @@
+"""Plans: which runs a question needs at a scale, how they are named, and what they share."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cardinality.errors import UserError
+from cardinality.machine import Machine, detect
+from cardinality.plan import Plan, make_plan
+from cardinality.tables import published
+from conftest import TINY_ABLATION, TINY_PROTOCOL
+
+
+def test_seeds_are_no_part_of_a_runs_identity(machine: Machine) -> None:
+    few, many = (make_plan("table3", "quick", machine, seeds) for seeds in (2, 5))
+    assert {run.name for run in few.runs()} < {run.name for run in many.runs()}
+
+
+def test_runs_go_seed_by_seed_and_the_costly_ones_first(machine: Machine) -> None:
+    runs = make_plan("table3", "quick", machine).runs()
+    assert [run.seed for run in runs] == [0] * 10 + [1] * 10 + [2] * 10
+    for seed in range(3):
+        costs = [run.cost for run in runs if run.seed == seed]
+        assert costs == sorted(costs, reverse=True)
+
+
+def test_tables_share_the_runs_that_they_both_ask_for(machine: Machine) -> None:
+    table3, table4, residual = (
+        {run.name for run in make_plan(name, "quick", machine, 1).runs()}
+        for name in ("table3", "table4", "residual")
+    )
+    # 1x64d and 32x4d at the deep depth; 1x64d at depth 38, which is both double and residual.
+    assert len(table3 & table4) == 2
+    assert len(table4 & residual) == 1
+    assert len(table3) == 10
+    assert len(table4) == 6
+    assert len(residual) == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("rate: 0.05", "rate: 0.051"),
+        ("epochs: 2", "epochs: 3"),
+        ("precision: float32", "precision: bfloat16"),
+        ("threads: 1", "threads: 2"),
+        ("train: 80", "train: 81"),
+        ("base: 16", "base: 32"),
+    ],
+)
+def test_what_changes_a_result_changes_the_name(
+    files: tuple[Path, Path], machine: Machine, old: str, new: str
+) -> None:
+    before = make_plan(str(files[0]), str(files[1]), machine).runs()
+    files[1].write_text(TINY_PROTOCOL.replace(old, new))
+    after = make_plan(str(files[0]), str(files[1]), machine).runs()
+    assert not {run.name for run in before} & {run.name for run in after}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("speed: 5", "speed: 6"), ("A scale for", "Another"), ("seeds: 2", "seeds: 2 # x")],
+)
+def test_what_changes_no_result_changes_no_name(
+    files: tuple[Path, Path], machine: Machine, old: str, new: str
+) -> None:
+    before = make_plan(str(files[0]), str(files[1]), machine).runs()
+    files[1].write_text(TINY_PROTOCOL.replace(old, new))
+    after = make_plan(str(files[0]), str(files[1]), machine).runs()
+    assert [run.name for run in before] == [run.name for run in after]
+
+
+def test_names_are_stable() -> None:
+    # Committed records are found by these names: a change here orphans them.
+    plan = make_plan("table3", "quick", Machine("cpu", "any", 2, True))
+    assert plan.runs()[0].name == "8x14d-depth20-seed0-e6a9d43a9f"
+
+
+def test_auto_precision_is_resolved_by_capability(files: tuple[Path, Path]) -> None:
+    files[1].write_text(TINY_PROTOCOL.replace("precision: float32", "precision: auto"))
+    with_it, without = (
+        make_plan(str(files[0]), str(files[1]), Machine("cpu", "a CPU", 2, bfloat16))
+        for bfloat16 in (True, False)
+    )
+    assert with_it.runs()[0].numerics.precision == "bfloat16"
+    assert without.runs()[0].numerics.precision == "float32"
+    assert with_it.runs()[0].name != without.runs()[0].name
+
+
+def test_every_line_has_its_reference_and_the_papers_figure(machine: Machine) -> None:
+    for name in ("table3", "table4", "residual"):
+        plan = make_plan(name, "quick", machine)
+        paper = published(plan.ablation.paper)
+        assert paper is not None
+        assert len(paper.lines) == len(plan.entries)
+        for entry in plan.entries:
+            reference = plan.reference(entry)
+            assert reference is not None
+            assert str(reference.row.setting) == "1x64d"
+            assert reference.row.residual == entry.row.residual
+            assert paper.line(entry) is not None
+            if not entry.row.deeper:
+                assert reference.role == entry.role
+    deeper = next(e for e in make_plan("table4", "quick", machine).entries if e.row.deeper)
+    reference = make_plan("table4", "quick", machine).reference(deeper)
+    assert reference is not None
+    assert (deeper.architecture.depth, reference.architecture.depth) == (38, 20)
+
+
+def test_the_numerics_can_be_those_of_another_machine(tiny: Plan) -> None:
+    run = tiny.runs()[0]
+    other = tiny.with_numerics(replace(run.numerics, device="cuda", precision="bfloat16"))
+    assert other.runs()[0].name != run.name
+    assert other.with_numerics(run.numerics) == tiny
+
+
+@pytest.mark.parametrize(
+    "name", ["tabel3", "", "../table3", "a/b", "nope.yaml", ".yaml", "table3\n", "\0"]
+)
+def test_a_name_that_is_no_file_is_refused_with_the_names_that_are(
+    name: str, machine: Machine
+) -> None:
+    with pytest.raises(UserError, match="allowed"):
+        make_plan(name, "quick", machine)
+    with pytest.raises(UserError, match="allowed"):
+        make_plan("table3", name, machine)
+
+
+def test_a_file_name_that_would_make_a_strange_folder_is_refused(
+    tmp_path: Path, machine: Machine
+) -> None:
+    path = tmp_path / "a b$.yaml"
+    path.write_text(TINY_ABLATION)
+    with pytest.raises(UserError, match="letters, digits"):
+        make_plan(str(path), "quick", machine)
+
+
+def test_a_net_that_cannot_be_built_names_file_and_key(
+    files: tuple[Path, Path], machine: Machine
+) -> None:
+    files[1].write_text(TINY_PROTOCOL.replace("base: 11", "base: 12"))
+    with pytest.raises(UserError, match=r"tiny\.yaml: .*depths\.base.*9n \+ 2"):
+        make_plan(str(files[0]), str(files[1]), machine)
+    files[1].write_text(TINY_PROTOCOL.replace("base: 16", "base: 8"))
+    with pytest.raises(UserError, match=r"tiny\.yaml: base"):
+        make_plan(str(files[0]), str(files[1]), machine)
+
+
+def test_this_machine_is_described() -> None:
+    machine = detect("cpu")
+    assert machine.device == "cpu"
+    assert machine.cores >= 1
+    assert machine.name
+
+
+def test_planning_and_rendering_import_no_torch() -> None:
+    code = (
+        "import sys; import cardinality.cli, cardinality.render, cardinality.driver;"
+        "from cardinality.machine import detect; from cardinality.plan import make_plan;"
+        "make_plan('table3', 'quick', detect('cpu')); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

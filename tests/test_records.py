@@ -1,0 +1,107 @@
+"""Records: whole or not there, read back as written, and refused when they are no records."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cardinality.errors import UserError
+from cardinality.plan import Plan
+from cardinality.records import Results
+
+Put = Callable[..., None]
+
+
+def test_a_record_reads_back_as_it_was_written(
+    tiny: Plan, tmp_path: Path, put_records: Put
+) -> None:
+    results = Results(tmp_path)
+    assert [results.status(run.name) for run in tiny.runs()] == ["missing", "missing"]
+    put_records(tiny, results)
+    for run in tiny.runs():
+        assert results.status(run.name) == "done"
+        record = results.read(run.name)
+        assert record is not None
+        assert record.configuration == run.configuration
+        assert record.numerics == run.numerics
+        assert record.final is not None
+        assert [epoch["epoch"] for epoch in results.epochs(run.name)] == [1, 2]
+        assert results.epochs(run.name)[-1]["top1_error"] == record.final.top1_error
+    assert len(list(results.finished())) == 2
+
+
+def test_nothing_half_written_is_left(tiny: Plan, tmp_path: Path, put_records: Put) -> None:
+    put_records(tiny, Results(tmp_path / "results"))
+    left = {path.name for path in (tmp_path / "results").rglob("*") if path.is_file()}
+    assert left == {"run.json", "epochs.csv"}
+
+
+def test_a_success_takes_the_place_of_a_failure(
+    tiny: Plan, tmp_path: Path, put_records: Put
+) -> None:
+    results = Results(tmp_path)
+    for _ in range(2):  # a failure may also be followed by another
+        put_records(tiny, results, failures=1)
+        assert results.status(tiny.runs()[0].name) == "failed"
+    put_records(tiny, results)
+    assert results.status(tiny.runs()[0].name) == "done"
+    assert list((tmp_path / "failed").iterdir()) == []
+
+
+def test_records_are_small(tiny: Plan, tmp_path: Path, put_records: Put) -> None:
+    put_records(tiny, Results(tmp_path))
+    for path in tmp_path.glob("runs/*"):
+        assert sum(file.stat().st_size for file in path.iterdir()) < 4_000
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_a_damaged_record_gets_one_line(
+    tiny: Plan, tmp_path: Path, put_records: Put, data: st.DataObject
+) -> None:
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    name = tiny.runs()[0].name
+    path = tmp_path / "runs" / name / "run.json"
+    whole = path.with_name("whole")
+    if not whole.exists():  # the folder is the same for every example
+        path.rename(whole)
+    text = whole.read_text()
+    cut = data.draw(st.integers(0, len(text) - 3))
+    content = json.loads(text)
+    key = data.draw(st.sampled_from(sorted(content)))
+    damaged = data.draw(
+        st.sampled_from(
+            [
+                text[:cut],
+                json.dumps({k: v for k, v in content.items() if k != key}),
+                json.dumps({**content, "extra": 1}),
+                json.dumps({**content, "name": "other"}),
+                json.dumps({**content, "configuration": {"numerics": {"bad": 1}}}),
+                json.dumps([content]),
+            ]
+        )
+    )
+    path.write_text(damaged)
+    with pytest.raises(UserError) as caught:
+        results.read(name)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_list_of_epochs_gets_one_line(
+    tiny: Plan, tmp_path: Path, put_records: Put
+) -> None:
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    name = tiny.runs()[0].name
+    path = tmp_path / "runs" / name / "epochs.csv"
+    for text in ("epoch,rate\n1,x\n", "epoch,rate\n1\n", "epoch\n1,2\n"):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"epochs\.csv: cannot be read"):
+            results.epochs(name)

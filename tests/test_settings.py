@@ -1,0 +1,80 @@
+"""Settings: the notation of the paper, and the width of every grouped convolution."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cardinality.errors import UserError
+from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting
+
+positive = st.integers(1, 999_999)
+
+
+@given(positive, positive)
+def test_a_setting_prints_as_it_reads(cardinality: int, width: int) -> None:
+    setting = Setting(cardinality, width)
+    assert Setting.parse(str(setting)) == setting
+
+
+def test_cardinality_stands_first() -> None:
+    # C and d swapped is a known mistake: 64x4d is 64 paths of width 4.
+    assert Setting.parse("64x4d") == Setting(cardinality=64, width=4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "32x4", "x4d", "32xd", "32X4d", " 32x4d", "32x4d\n", "-1x4d", "0x4d", "4x0d", "٣x4d"],
+)
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(UserError, match="setting"):
+        Setting.parse(text)
+
+
+# Table 1's stages of ResNeXt-50 (32x4d) and Table 2's widths, doubling with every stage.
+@pytest.mark.parametrize(
+    ("setting", "widths"),
+    [
+        ("1x64d", (64, 128, 256, 512)),
+        ("2x40d", (80, 160, 320, 640)),
+        ("4x24d", (96, 192, 384, 768)),
+        ("8x14d", (112, 224, 448, 896)),
+        ("32x4d", (128, 256, 512, 1024)),
+        ("1x100d", (100, 200, 400, 800)),
+        ("2x64d", (128, 256, 512, 1024)),
+        ("64x4d", (256, 512, 1024, 2048)),
+    ],
+)
+@pytest.mark.parametrize("base", [64, 32])
+def test_conv_widths_of_every_stage(setting: str, widths: tuple[int, ...], base: int) -> None:
+    parsed = Setting.parse(setting)
+    expected = tuple(width * base // 64 for width in widths)
+    assert Architecture(parsed, 50, base=base).conv_widths == expected
+    assert Architecture(parsed, 29, stem="cifar", base=base).conv_widths == expected[:3]
+    for stage, width in enumerate(expected):
+        assert parsed.group_width(base, stage) * parsed.cardinality == width
+
+
+@given(st.integers(1, 64), st.integers(1, 200), st.integers(1, 256))
+def test_a_base_that_makes_a_width_fractional_is_refused(c: int, d: int, base: int) -> None:
+    setting = Setting(c, d)
+    if d * base % 64:
+        with pytest.raises(UserError, match=f"base {base}"):
+            Architecture(setting, 11, stem="cifar", base=base)
+    else:
+        net = Architecture(setting, 11, stem="cifar", base=base)
+        # The ratio of width to base is the setting's at every base.
+        assert net.conv_widths[0] * 64 == c * d * base
+
+
+def test_depths_belong_to_stems() -> None:
+    setting = Setting(1, 64)
+    assert [sum(blocks) for blocks in IMAGENET_BLOCKS.values()] == [16, 33, 50, 66]
+    for depth, blocks in IMAGENET_BLOCKS.items():
+        assert depth == 3 * sum(blocks) + 2  # three convolutions a block, the stem and the fc
+    for depth in (11, 20, 29, 38, 56, 110):
+        net = Architecture(setting, depth, stem="cifar")
+        assert 3 * sum(net.blocks) + 2 == depth
+        assert len(set(net.blocks)) == 1
+    for stem, depth in (("imagenet", 29), ("cifar", 50), ("cifar-stride2", 2), ("cifar", -7)):
+        with pytest.raises(UserError, match="allowed"):
+            Architecture(setting, depth, stem=stem)  # type: ignore[arg-type]

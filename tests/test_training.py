@@ -1,0 +1,181 @@
+"""Training: the same bits for the same seed, stopped or not; and what is measured is right."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from cardinality.configuration import Steps
+from cardinality.data.images import Images
+from cardinality.data.store import load_images
+from cardinality.plan import Plan, Run
+from cardinality.training import (
+    Diverged,
+    Stopped,
+    Tally,
+    Trainer,
+    scheduler,
+    train,
+    weights_checksum,
+)
+
+
+def nothing(_epochs: float) -> None:
+    pass
+
+
+@pytest.fixture
+def run(tiny: Plan) -> Run:
+    return tiny.runs()[0]
+
+
+@pytest.fixture
+def images(run: Run, data_root: Path) -> Images:
+    return load_images(run.data)
+
+
+def finished(run: Run, images: Images, checkpoint: Path) -> Trainer:
+    trainer = Trainer(run, images)
+    train(trainer, checkpoint, nothing)
+    return trainer
+
+
+def figures(trainer: Trainer) -> list[tuple[float, ...]]:
+    """Every figure of every epoch but the time."""
+    return [
+        (e.epoch, e.rate, e.train_loss, e.train_error, e.test_loss, e.top1_error, e.top5_error)
+        for e in trainer.epochs
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_seed_gives_the_same_bits(
+    run: Run, images: Images, tmp_path: Path, precision: str
+) -> None:
+    run = replace(run, numerics=replace(run.numerics, precision=precision))  # type: ignore[arg-type]
+    one, two = (finished(run, images, tmp_path / name) for name in ("one", "two"))
+    assert figures(one) == figures(two)
+    assert weights_checksum(one.net) == weights_checksum(two.net)
+    other = finished(replace(run, seed=1), images, tmp_path / "other")
+    assert weights_checksum(one.net) != weights_checksum(other.net)
+
+
+@pytest.mark.parametrize("stop_at", [0.5, 1.0, 1.7])
+def test_stopped_and_resumed_is_as_if_untouched(
+    run: Run, images: Images, tmp_path: Path, stop_at: float
+) -> None:
+    def stop(epochs: float) -> None:
+        if epochs >= stop_at:
+            raise Stopped
+
+    untouched = finished(run, images, tmp_path / "untouched")
+    with pytest.raises(Stopped):
+        train(Trainer(run, images), tmp_path / "stopped", stop)
+    torch.manual_seed(99)  # another process would be in another state
+    resumed = finished(run, images, tmp_path / "stopped")
+    assert figures(resumed) == figures(untouched)
+    assert weights_checksum(resumed.net) == weights_checksum(untouched.net)
+
+
+def test_every_step_of_an_epoch_is_told_and_every_image_is_seen(run: Run, images: Images) -> None:
+    told: list[float] = []
+    trainer = Trainer(run, images)
+    trainer.train_epoch(told.append)
+    assert told == [1 / 3, 2 / 3, 1.0]  # 80 images in batches of 32, the last one of 16
+
+
+def test_order_and_augmentation_are_the_same_for_every_net(tiny: Plan, images: Images) -> None:
+    states = []
+    for run in tiny.runs():  # of one seed
+        trainer = Trainer(run, images)
+        trainer.train_epoch(nothing)
+        states.append(trainer.generator.get_state())
+    assert len(states) == 2
+    assert torch.equal(states[0], states[1])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_at_once(run: Run, images: Images) -> None:
+    trainer = Trainer(run, images)
+    told: list[float] = []
+    with torch.no_grad():
+        trainer.net.fc.bias.fill_(math.nan)
+    with pytest.raises(Diverged, match="loss nan in step 1 of epoch 1"):
+        trainer.train_epoch(told.append)
+    assert told == []
+
+
+def test_the_first_step_is_sgd_with_nesterov_momentum(run: Run, images: Images) -> None:
+    # By hand: with an empty momentum buffer v = g, and the step is rate * (g + momentum * v),
+    # where g has the decay of every parameter, batch norm's too.
+    run = replace(run, training=run.training.model_copy(update={"batch": 80, "epochs": 1}))
+    trainer, twin = Trainer(run, images), Trainer(run, images)
+    order = torch.randperm(80, generator=twin.generator)
+    from cardinality.data.resident import Choices
+
+    choices = Choices.draw(80, 1, False, twin.generator)
+    pixels, labels = next(twin.train_images.batches(order, choices, 80))
+    rate = trainer.optimizer.param_groups[0]["lr"]
+    cross_entropy(twin.net(pixels), labels).backward()
+    trainer.train_epoch(nothing)
+    for after, before in zip(trainer.net.parameters(), twin.net.parameters(), strict=True):
+        assert before.grad is not None
+        gradient = before.grad + 5e-4 * before
+        torch.testing.assert_close(
+            after, before - rate * (1 + 0.9) * gradient, rtol=1e-5, atol=1e-6
+        )
+
+
+def test_the_tally_agrees_with_counting_by_hand() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(300, 10, generator=generator)
+    labels = torch.randint(10, (300,), generator=generator)
+    tally = Tally(torch.device("cpu"))
+    for part in (slice(0, 128), slice(128, 300)):
+        tally.add(cross_entropy(logits[part], labels[part]), logits[part], labels[part])
+    loss, top1, top5 = tally.means()
+    rank = (logits > logits[torch.arange(300), labels][:, None]).sum(1).numpy()
+    assert loss == pytest.approx(float(cross_entropy(logits, labels)), rel=1e-6)
+    assert top1 == pytest.approx(100 * np.mean(rank >= 1))
+    assert top5 == pytest.approx(100 * np.mean(rank >= 5))
+
+
+def test_schedules() -> None:
+    def rates(training: object, steps: int, epochs: int) -> list[float]:
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+        schedule = scheduler(optimizer, training, steps)  # type: ignore[arg-type]
+        seen = []
+        for _ in range(steps * epochs):
+            seen.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        return seen
+
+    from cardinality.configuration import OneCycle, Training
+
+    common = {"batch": 2, "rate": 0.1, "momentum": 0.9, "decay": 0.0, "shift": 0, "flip": False}
+    drops = Training(epochs=6, schedule=Steps(name="steps", drops=(2, 4), factor=0.1), **common)  # type: ignore[arg-type]
+    expected = [0.1] * 6 + [0.01] * 6 + [0.001] * 6
+    assert rates(drops, 3, 6) == pytest.approx(expected)
+    cycle = Training(epochs=4, schedule=OneCycle(name="one-cycle", warmup=0.5), **common)  # type: ignore[arg-type]
+    up_and_down = rates(cycle, 5, 4)
+    top = up_and_down.index(max(up_and_down))
+    assert max(up_and_down) == pytest.approx(0.1)
+    assert up_and_down[: top + 1] == sorted(up_and_down[: top + 1])
+    assert up_and_down[top:] == sorted(up_and_down[top:], reverse=True)
+    assert up_and_down[-1] < 1e-3 * up_and_down[0]
+
+
+def test_a_net_learns(run: Run, data_root: Path) -> None:
+    data = run.data.model_copy(update={"train": 600, "test": 200})
+    training = run.training.model_copy(update={"epochs": 4})
+    easy = replace(run, data=data, training=training)
+    trainer = Trainer(easy, load_images(data))
+    for _ in range(4):
+        trainer.train_epoch(nothing)
+    assert trainer.epochs[-1].train_loss < trainer.epochs[0].train_loss - 0.2
+    assert trainer.epochs[-1].train_error < 75
