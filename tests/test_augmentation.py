@@ -26,20 +26,6 @@ MEAN, DEVIATION = (torch.tensor(values) for values in IMAGENET_STATISTICS)
 UNCHANGED = (torch.zeros(3), torch.ones(3))
 
 
-def test_shifts_are_uniform_and_half_is_flipped() -> None:
-    n = 81_000
-    choices = Choices.draw(n, 4, True, torch.Generator().manual_seed(0))
-    counts = np.bincount((choices.down + 4) * 9 + choices.right + 4, minlength=81)
-    assert len(counts) == 81
-    # Chi-square with 80 degrees of freedom: 124.8 is exceeded once in a thousand.
-    assert ((counts - 1000) ** 2 / 1000).sum() < 124.8
-    # Four standard deviations; and no shift goes with the flip.
-    assert abs(int(choices.flip.sum()) - n / 2) < 4 * (n / 4) ** 0.5
-    flipped = choices.down[choices.flip].double()
-    assert abs(float(flipped.mean())) < 4 * (60 / 9 / len(flipped)) ** 0.5
-    assert not Choices.draw(n, 4, False, torch.Generator()).flip.any()
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(-4, 4), st.integers(-4, 4), st.booleans())
 def test_crop_and_flip_are_torchvisions(down: int, right: int, flip: bool) -> None:

@@ -57,12 +57,14 @@ class ClassFolders:
 
     Attributes:
         data: what the protocol says of it.
+        path: the folder that has both splits.
         train, test: files to train on and to measure the error on.
         classes: the folders' names, in the order of the labels.
         names_checksum: over names and sizes of all files; 16 hexadecimal digits.
     """
 
     data: Folders
+    path: Path
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     classes: tuple[str, ...]
@@ -121,5 +123,5 @@ def find_folders(data: Folders, root: Path, cache: Path) -> ClassFolders:
         evaluated = samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
         del samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
     return ClassFolders(
-        data, tuple(samples), tuple(evaluated), tuple(train.classes), report.checksum
+        data, place, tuple(samples), tuple(evaluated), tuple(train.classes), report.checksum
     )

@@ -37,16 +37,15 @@ def cache_folder(root: Path) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardinality"
 
 
-def prepare(data: DataSpec) -> None:
-    """Make, read or check a data set, unless that was done before.
+def prepare(data: DataSpec) -> Path:
+    """Make, read or check a data set, unless that was done before, and say where it is.
 
     Raises:
         UserError: the set is not there, or something is wrong with it.
     """
     if isinstance(data, Folders):
-        load_images(data)
-    else:
-        _cached(data)
+        return load_images(data).path
+    return _cached(data)
 
 
 @overload
