@@ -16,7 +16,7 @@ from cardinality.driver import compute_all, missing
 from cardinality.errors import UserError
 from cardinality.executors import side_by_side
 from cardinality.machine import Machine
-from cardinality.plan import Plan
+from cardinality.plan import Plan, Run
 from cardinality.records import Results
 from conftest import MADE, TINY_PROTOCOL
 
@@ -131,7 +131,7 @@ class Silent(Display):
 
 
 def test_a_worker_that_dies_fails_its_run_alone(
-    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Plan, tmp_path: Path, data_root: Path
 ) -> None:
     import psutil
 
@@ -140,11 +140,11 @@ def test_a_worker_that_dies_fails_its_run_alone(
     killed: list[int] = []
 
     class Killer(Silent):
-        def advanced(self, name: str, epochs: float) -> None:
-            super().advanced(name, epochs)
-            if not killed and name == runs[0].name:
-                # The last process started is the only worker (another one tracks resources).
-                worker = max(psutil.Process().children(), key=lambda child: child.cpu_times().user)
+        def started(self, run: Run) -> None:
+            super().started(run)
+            if run.name == runs[0].name:
+                children = psutil.Process().children()
+                worker = next(c for c in children if "--multiprocessing-fork" in c.cmdline())
                 killed.append(worker.pid)
                 worker.kill()
 

@@ -113,6 +113,7 @@ class Trainer:
             momentum=run.training.momentum,
             nesterov=run.training.momentum > 0,
             weight_decay=run.training.decay,
+            fused=True,  # one kernel for all tensors, not a loop over them: 7 % of a step on a CPU
         )
         # Order and augmentation have a generator of their own, so that they are the same for
         # every net with this seed, however many numbers its initialisation took.

@@ -1,0 +1,149 @@
+"""What the README and the Makefile promise."""
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cardinality.machine import Machine
+from cardinality.plan import ROOT, make_plan
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(
+    {
+        line.split("#")[0].strip()
+        for line in README.splitlines()
+        if line.startswith("    ") and line.strip().startswith((".venv/", "make "))
+    }
+)
+
+
+def tree() -> list[Path]:
+    """The paths of the README's tree, in its order."""
+    block = re.search(r"```\n(Makefile .*?)```", README, re.DOTALL)
+    assert block is not None
+    paths, folder = [], ROOT
+    for line in block[1].splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            folder = ROOT / name
+            paths.append(folder)
+        else:
+            paths.append(folder / name)
+    return paths
+
+
+def test_there_are_commands() -> None:
+    assert "make table3" in COMMANDS
+    assert "make test" in COMMANDS
+    assert len(COMMANDS) > 8
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_exists(command: str) -> None:
+    words = shlex.split(command)
+    if words[0] == "make":
+        dry = ["make", "--dry-run", "--always-make", *words[1:]]
+        answer = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=False)
+    else:
+        # --help is heeded only after the other options have been found to exist.
+        line = [str(Path(sys.executable).with_name("cardinality")), *words[1:], "--help"]
+        answer = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_tree_is_as_drawn() -> None:
+    drawn = tree()
+    for path in drawn:
+        assert path.exists() or path.name == "results", path
+    modules = set((ROOT / "src" / "cardinality").glob("*.py"))
+    unnamed = {path.name for path in modules - set(drawn)}
+    assert unnamed == {"__init__.py", "errors.py"}
+
+
+def test_modules_import_only_what_stands_above_them() -> None:
+    order = [path.stem for path in tree() if "cardinality" in path.parts[-2:-1]]
+    assert len(order) > 15
+    for place, name in enumerate(order):
+        path = ROOT / "src" / "cardinality" / name
+        files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        for file in files:
+            for module in imported(ast.parse(file.read_text())):
+                assert module in (*order[: place + 1], "errors"), f"{file.name} imports {module}"
+
+
+def imported(module: ast.Module) -> set[str]:
+    """The suite's modules that a module imports when it runs, at its top or later."""
+    typing_only = {
+        node
+        for branch in ast.walk(module)
+        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
+        for node in ast.walk(branch)
+    }
+    found = set()
+    for node in ast.walk(module):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            parts = node.module.split(".")
+            names = [alias.name for alias in node.names] if len(parts) == 1 else parts[1:2]
+            found |= set(names) if parts[0] == "cardinality" else set()
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                found |= set(parts[1:2]) if parts[0] == "cardinality" else set()
+    return found
+
+
+def test_the_example_of_a_question_is_one(tmp_path: Path, machine: Machine) -> None:
+    example = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert example is not None
+    path = tmp_path / "sixteen.yaml"
+    path.write_text(example[1])
+    plan = make_plan(str(path), "quick", machine)
+    assert [str(entry.row.setting) for entry in plan.entries] == [
+        "1x64d",
+        "8x14d",
+        "16x8d",
+        "32x4d",
+    ]
+
+
+def test_links_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_makefile_has_a_target_for_every_ablation_and_helps_with_each() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    tables = re.search(r"^TABLES := (.*)$", makefile, re.MULTILINE)
+    assert tables is not None
+    assert set(tables[1].split()) == {path.stem for path in (ROOT / "ablations").glob("*.yaml")}
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in (*tables[1].split(), "setup", "test", "lint", "clean"):
+        assert f"make {target}" in shown.stdout
+    for variable in ("PROTOCOL", "SEEDS", "DEVICE", "RESULTS"):
+        assert f"{variable}=" in shown.stdout
+
+
+def test_the_makefile_passes_its_variables_on() -> None:
+    variables = ("PROTOCOL=p", "SEEDS=7", "DEVICE=cpu", "RESULTS=there")
+    command = ["make", "--dry-run", "table3", *variables]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for words in ("run table3", "--protocol p", "--seeds 7", "--device cpu", "--results there"):
+        assert words in " ".join(shown.split())
+
+
+def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
+    from cardinality.configuration import Protocol, load
+
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
+        committed = load(path, Protocol).committed
+        assert (f"/results/{path.stem}/" in ignored) != committed
