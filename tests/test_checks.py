@@ -12,7 +12,7 @@ from PIL import Image
 from cardinality.data import checks
 from cardinality.data.decoding import UnreadableImage, decode, open_image
 from cardinality.data.folders import ClassFolders, find_folders, scan
-from cardinality.data.specs import Folders
+from cardinality.datasets import Folders
 from cardinality.errors import UserError
 from cardinality.training import Tally
 from made_images import made_folders, noise, write_set

@@ -11,8 +11,8 @@ import torchvision
 from PIL import Image
 
 from cardinality.data import cifar
-from cardinality.data.specs import Cifar
 from cardinality.data.store import cache_folder, load_images, prepare
+from cardinality.datasets import Cifar
 from cardinality.errors import UserError
 from made_images import DATA, needs, noise, write_split
 

@@ -5,8 +5,8 @@ import pytest
 
 from cardinality.data.digits import draw, generate, split_sources
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.specs import Digits
 from cardinality.data.store import load_images, prepare
+from cardinality.datasets import Digits
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from cardinality.data.device import Waited
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import ImageSet
 from cardinality.data.resident import ResidentImages
-from cardinality.data.specs import Folders
 from cardinality.data.streamed import Choices, Decoder, StreamedImages
+from cardinality.datasets import Folders
 from cardinality.plan import Numerics, Run
 from cardinality.settings import Architecture, Setting
 from cardinality.training import Stopped, Trainer, train, weights_checksum

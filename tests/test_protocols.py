@@ -14,8 +14,8 @@ import torch
 from cardinality.complexity import block_parameters
 from cardinality.configuration import Ablation, Protocol, Training, load
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.specs import Cifar, DataSpec, Digits
 from cardinality.data.store import load_images
+from cardinality.datasets import Cifar, DataSpec, Digits
 from cardinality.errors import UserError
 from cardinality.machine import Machine
 from cardinality.plan import ROOT, Plan, Run, make_plan

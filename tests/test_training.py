@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from cardinality.configuration import Steps
 from cardinality.data.images import Images
-from cardinality.data.specs import Digits
 from cardinality.data.store import load_images
+from cardinality.datasets import Digits
 from cardinality.plan import Plan, Run
 from cardinality.training import (
     Diverged,

@@ -21,7 +21,7 @@ from pydantic import (
 
 from cardinality import based_on
 from cardinality.complexity import block_parameters, deviation
-from cardinality.data.specs import DataSpec
+from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.settings import Setting, Stem
 from cardinality.strict import Strict

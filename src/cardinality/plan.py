@@ -11,7 +11,7 @@ from typing import Any
 
 from cardinality.complexity import Complexity, complexity
 from cardinality.configuration import Ablation, Protocol, Role, Row, Training, load
-from cardinality.data.specs import DataSpec
+from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.machine import Device, Machine, Precision
 from cardinality.settings import Architecture

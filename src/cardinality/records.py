@@ -163,9 +163,9 @@ class Results:
         path = self.folder / "runs" / name / "epochs.csv"
         try:
             with path.open(newline="") as file:
-                return [
-                    {k: float(v or "nan") for k, v in row.items()} for row in csv.DictReader(file)
-                ]
+                rows = list(csv.DictReader(file))
+            # Empty is a figure that was not measured; None is a column that is missing.
+            return [{k: float("nan" if v == "" else v) for k, v in row.items()} for row in rows]
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from None
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from cardinality import markdown, plots
-from cardinality.data.specs import Digits
 from cardinality.data.store import load_images
+from cardinality.datasets import Digits
 from cardinality.plan import Plan
 from cardinality.records import Results
 from cardinality.tables import arithmetic_table, published, trained_table

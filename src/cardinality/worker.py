@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from cardinality.data.specs import DataSpec
 from cardinality.data.store import DataSet, load_images
+from cardinality.datasets import DataSpec
 from cardinality.plan import Run
 from cardinality.records import Provenance, Report, Results, make_record
 from cardinality.training import Diverged, Stopped, Trainer, train, weights_checksum

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cardinality.data.decoding import ENDINGS, UnreadableImage, open_image
 from cardinality.data.folders import File, Split
-from cardinality.data.specs import Folders
+from cardinality.datasets import Folders
 from cardinality.errors import UserError
 
 # Part of the kept result's name; to be raised when the checks change.

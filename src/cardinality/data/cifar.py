@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cardinality.data.decoding import ENDINGS, decode
 from cardinality.data.images import Images, ImageSet, Statistics
-from cardinality.data.specs import Cifar
+from cardinality.datasets import Cifar
 from cardinality.errors import UserError
 
 # Part of the cache's name; to be raised when the same files would give other arrays.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardinality.data.specs import HELD_OUT_EVERY, Folders
+from cardinality.datasets import HELD_OUT_EVERY, Folders
 from cardinality.errors import UserError
 
 # An image file and its label.

@@ -12,7 +12,7 @@ from filelock import FileLock
 from cardinality.data import cifar, digits
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.specs import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
+from cardinality.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
 FORMAT = 2

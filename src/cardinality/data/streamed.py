@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.folders import Sample
-from cardinality.data.specs import Folders
+from cardinality.datasets import Folders
 
 # The authors' datasets/transforms.lua scales bicubically; it does not smooth before it makes
 # images smaller, which torchvision does.
