@@ -7,7 +7,7 @@ DEVICE ?= auto
 RESULTS ?=
 
 BIN := .venv/bin
-TABLES := table2 table3 table4 residual
+TABLES := table2 table3 table4 residual table7 figure7
 OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS))
 
@@ -19,6 +19,8 @@ help:
 	@echo "make table3             error against cardinality at preserved complexity"
 	@echo "make table4             twice the complexity by depth, width or cardinality"
 	@echo "make residual           with and without shortcuts"
+	@echo "make table7             wide paths on CIFAR (PROTOCOL=cifar10 or cifar100)"
+	@echo "make figure7            more paths against wider ones, complexity not preserved"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
 	@echo "make test, make lint    the tests; style, format and types"
 	@echo "make clean              remove .venv and what quick computed"

@@ -88,7 +88,7 @@ def put_records() -> Callable[..., None]:
                 30 - run.architecture.setting.cardinality / 8 + run.seed + run.complexity.macs % 7
             )
             epochs = [
-                Epoch(n, 0.1, 2 / n, 80 / n, 2 / n, error + 20 / n - 10, error / 4, 1.5)
+                Epoch(n, 0.1, 2 / n, 80 / n, 2 / n, error + 20 / n - 10, error / 4, 1.5, 0.1)
                 for n in (1, 2)
             ]
             last = epochs[-1]

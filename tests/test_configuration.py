@@ -173,4 +173,4 @@ def test_the_suites_own_files_say_what_they_must() -> None:
         assert ablation.title
         assert ablation.question.endswith("?")
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
-        assert load(path, Protocol).evidence
+        assert load(path, Protocol, bases=path.parent).evidence

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cardinality.configuration import Digits
 from cardinality.data.digits import draw, generate, split_sources
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images, prepare
+from cardinality.datasets import Digits
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from cardinality.configuration import Steps
 from cardinality.data.images import Images
 from cardinality.data.store import load_images
+from cardinality.datasets import Digits
 from cardinality.plan import Plan, Run
 from cardinality.training import (
     Diverged,
@@ -36,6 +37,7 @@ def run(tiny: Plan) -> Run:
 
 @pytest.fixture
 def images(run: Run, data_root: Path) -> Images:
+    assert isinstance(run.data, Digits)
     return load_images(run.data)
 
 
@@ -45,7 +47,7 @@ def finished(run: Run, images: Images, checkpoint: Path) -> Trainer:
     return trainer
 
 
-def figures(trainer: Trainer) -> list[tuple[float, ...]]:
+def figures(trainer: Trainer) -> list[tuple[float | None, ...]]:
     """Every figure of every epoch but the time."""
     return [
         (e.epoch, e.rate, e.train_loss, e.train_error, e.test_loss, e.top1_error, e.top5_error)
@@ -114,11 +116,7 @@ def test_the_first_step_is_sgd_with_nesterov_momentum(run: Run, images: Images) 
     # where g has the decay of every parameter, batch norm's too.
     run = replace(run, training=run.training.model_copy(update={"batch": 80, "epochs": 1}))
     trainer, twin = Trainer(run, images), Trainer(run, images)
-    order = torch.randperm(80, generator=twin.generator)
-    from cardinality.data.resident import Choices
-
-    choices = Choices.draw(80, 1, False, twin.generator)
-    pixels, labels = next(twin.train_images.batches(order, choices, 80))
+    pixels, labels = next(twin.train_images.epoch(twin.generator, 80))
     rate = trainer.optimizer.param_groups[0]["lr"]
     cross_entropy(twin.net(pixels), labels).backward()
     trainer.train_epoch(nothing)

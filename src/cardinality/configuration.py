@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -20,9 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from cardinality import based_on
 from cardinality.complexity import block_parameters, deviation
+from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.settings import Setting, Stem
+from cardinality.strict import Strict
 
 # A depth in an ablation is a role; every protocol says which depth plays it at its scale.
 Role = Literal["base", "deep", "double", "residual"]
@@ -40,12 +42,6 @@ def _parse_setting(value: object) -> Setting:
 
 
 SettingText = Annotated[Setting, PlainValidator(_parse_setting), PlainSerializer(str)]
-
-
-class Strict(BaseModel):
-    """A mapping whose keys and types must be the stated ones."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Row(Strict):
@@ -76,7 +72,8 @@ class Ablation(Strict):
         question: what the table answers.
         paper: name of the paper's figures in paper_tables/.
         reference: the setting whose block is the budget and whose row is compared with.
-        tolerance: how far Eq. (4) of a row's block may lie from its budget, as a fraction.
+        tolerance: how far Eq. (4) of a row's block may lie from its budget, as a fraction; none
+            where the question is what more complexity brings, so that rows are not matched.
         depths: depth roles at which every row stands; without any depth, in rows either, the
             ablation is arithmetic alone and trains nothing.
         rows: the rows in the table's order.
@@ -87,7 +84,7 @@ class Ablation(Strict):
     question: str
     paper: str | None = None
     reference: SettingText
-    tolerance: float = Field(default=0.03, gt=0, lt=1)
+    tolerance: float | None = Field(default=0.03, gt=0, lt=1)
     depths: tuple[Role, ...] | None = Field(default=None, min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
@@ -100,39 +97,24 @@ class Ablation(Strict):
                 raise ValueError(f"{where}.depth: the ablation has depths; allowed: one of the two")
             if self.depths is None and (row.depth is None) != (self.rows[0].depth is None):
                 raise ValueError(f"{where}.depth: must stand in every row or in none")
-            if not row.deeper:
-                self._check_budget(where, row)
+            if self.tolerance is not None and not row.deeper:
+                self._check_budget(where, row, self.tolerance)
         return self
 
-    def _check_budget(self, where: str, row: Row) -> None:
+    def _check_budget(self, where: str, row: Row, tolerance: float) -> None:
         budget = row.budget * block_parameters(self.reference)
         off = deviation(row.setting, budget)
-        if abs(off) > self.tolerance:
+        if abs(off) > tolerance:
             raise ValueError(
                 f"{where}.setting: a block of {row.setting} has {block_parameters(row.setting):,}"
                 f" parameters, {off:+.1%} of the {budget:,} of {row.budget} x {self.reference};"
-                f" allowed: {self.tolerance:.1%}"
+                f" allowed: {tolerance:.1%}"
             )
 
     @property
     def trains(self) -> bool:
         """Whether the ablation asks for runs at all."""
         return self.depths is not None or self.rows[0].depth is not None
-
-
-class Digits(Strict):
-    """The embedded digits; see `cardinality.data.digits`."""
-
-    name: Literal["digits"]
-    side: int = Field(ge=16, le=32)
-    train: int = Field(ge=1, le=1_000_000)
-    test: int = Field(ge=1, le=1_000_000)
-    evaluate_on: Literal["test", "held-out"] = "test"
-
-    @property
-    def classes(self) -> int:
-        """Ten digits."""
-        return 10
 
 
 class Steps(Strict):
@@ -155,12 +137,13 @@ class Training(Strict):
 
     Attributes:
         epochs: passes over the training images.
-        batch: images a step; an incomplete last batch of an epoch is left out.
-        rate: the learning rate (the largest one of a cycle).
+        batch: images a step; the last one of an epoch has what is left.
+        rate: the learning rate (the largest one of a cycle), for this batch.
         momentum: Nesterov's.
         decay: weight decay, on every parameter (batch norm's too, as the authors' code does).
         schedule: how the rate changes.
-        shift: training images are moved by up to so many pixels each way (pad and crop).
+        shift: training images are moved by up to so many pixels each way (pad and crop); 0 where
+            the data are cropped at random anyway.
         flip: whether half of them are mirrored.
     """
 
@@ -172,6 +155,17 @@ class Training(Strict):
     schedule: Steps | OneCycle = Field(discriminator="name")
     shift: int = Field(ge=0, le=16)
     flip: bool
+
+    def with_batch(self, batch: int) -> "Training":
+        """The same with another batch: the rate in proportion (the authors' README halves both
+        for CIFAR on fewer GPUs), the epochs as they are.
+
+        Raises:
+            UserError: a batch that is too small or too large.
+        """
+        if not 2 <= batch <= 100_000:
+            raise UserError(f"batch {batch}: allowed are 2 to 100,000")
+        return self.model_copy(update={"batch": batch, "rate": self.rate * batch / self.batch})
 
 
 class Numerics(Strict):
@@ -214,7 +208,7 @@ class Protocol(Strict):
 
     title: str
     evidence: str
-    data: Digits
+    data: DataSpec
     stem: Stem
     base: int
     depths: Depths
@@ -223,6 +217,12 @@ class Protocol(Strict):
     numerics: Numerics
     speed: float = Field(gt=0)
     committed: bool
+
+    @model_validator(mode="after")
+    def _check_shift(self) -> "Protocol":
+        if self.data.name == "folders" and self.training.shift:
+            raise ValueError("training.shift: images in folders are cropped at random; allowed: 0")
+        return self
 
 
 class _Loader(yaml.SafeLoader):
@@ -253,12 +253,34 @@ _Loader.add_implicit_resolver(
 Model = TypeVar("Model", bound=Strict)
 
 
-def load(path: Path, model: type[Model]) -> Model:
+def load(path: Path, model: type[Model], bases: Path | None = None) -> Model:
     """Read and check one YAML file.
+
+    Args:
+        path: the file.
+        model: what it must say.
+        bases: the folder of the files that it may be `based_on`; None where it may not.
 
     Raises:
         UserError: in one line, with the file, the key, what is wrong and what is allowed.
     """
+
+    def read(file: Path) -> dict[str, Any]:
+        return _read(file, model)
+
+    links = [(path, read(path))] if bases is None else based_on.chain(path, bases, read)
+    content = based_on.merge(links)
+    try:
+        # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
+        return model.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        keys, message = _validation_problem(error, model)
+        where = ": ".join([str(based_on.origin(links, keys)), *([".".join(keys)] if keys else [])])
+        raise UserError(f"{where}: {message}") from None
+
+
+def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+    """The keys and values of one file."""
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{path}: larger than {LARGEST_FILE:,} bytes")
@@ -272,11 +294,7 @@ def load(path: Path, model: type[Model]) -> Model:
         raise UserError(f"{path}: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected keys and values; allowed keys: {_keys(model)}")
-    try:
-        # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
-        return model.model_validate_json(json.dumps(content, default=str))
-    except ValidationError as error:
-        raise UserError(f"{path}: {_validation_problem(error, model)}") from None
+    return content
 
 
 def _yaml_problem(error: Exception) -> str:
@@ -289,15 +307,15 @@ def _keys(model: type[BaseModel]) -> str:
     return ", ".join(model.model_fields)
 
 
-def _validation_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem in one line, with how many there are besides.
+def _validation_problem(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], str]:
+    """The keys that lead to the first problem, and the problem in one line with how many more.
 
     Unknown keys come first: a misspelt key is also a missing one, and the cause says more.
     """
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
-    owner, path = _follow(model, first["loc"])
+    owner, keys = _follow(model, first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         message = f"unknown key; allowed: {_keys(owner)}"
@@ -305,13 +323,15 @@ def _validation_problem(error: ValidationError, model: type[BaseModel]) -> str:
         message = f"is missing; allowed keys: {_keys(owner)}"
     elif first["type"] == "too_short":
         message = "is an empty list; allowed: at least one item"
-    elif path:
+    elif keys:
         message = message[:1].lower() + message[1:]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return " ".join(f"{path + ': ' if path else ''}{message}{more}".split())
+    return keys, " ".join(f"{message}{more}".split())
 
 
-def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[type[BaseModel], str]:
+def _follow(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[type[BaseModel], list[str]]:
     """The model that holds the last part of a location, and the location as keys of the file.
 
     Pydantic's location of a key within a union also has the tag that told its members apart.
@@ -319,8 +339,8 @@ def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[ty
     keys: list[str] = []
     owner, candidates = model, [model]
     for part in location:
-        tagged = [candidate for candidate in candidates if part == _tag(candidate)]
-        if tagged:
+        tagged = [candidate for candidate in candidates if part in _tags(candidate)]
+        if tagged and len(candidates) > 1:
             owner = tagged[0]
             candidates = tagged
             continue
@@ -329,7 +349,7 @@ def _follow(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[ty
             owner = candidates[0]
             field = owner.model_fields.get(part)
             candidates = _models_in(field.annotation) if field is not None else []
-    return owner, ".".join(keys)
+    return owner, keys
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -338,7 +358,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in _models_in(part)]
 
 
-def _tag(model: type[BaseModel]) -> str | None:
-    """The value of ``name`` that selects this member of a union."""
+def _tags(model: type[BaseModel]) -> tuple[str, ...]:
+    """The values of ``name`` that select this member of a union."""
     field = model.model_fields.get("name")
-    return get_args(field.annotation)[0] if field is not None else None
+    return get_args(field.annotation) if field is not None else ()

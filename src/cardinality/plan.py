@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cardinality.complexity import Complexity, complexity
-from cardinality.configuration import Ablation, Digits, Protocol, Role, Row, Training, load
+from cardinality.configuration import Ablation, Protocol, Role, Row, Training, load
+from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.machine import Device, Machine, Precision
 from cardinality.settings import Architecture
@@ -44,7 +45,7 @@ class Run:
     """
 
     architecture: Architecture
-    data: Digits
+    data: DataSpec
     training: Training
     numerics: Numerics
     seed: int
@@ -89,7 +90,7 @@ class Run:
 
         The backward pass multiplies twice: for the gradients of inputs and of weights.
         """
-        images = 3 * self.data.train + self.data.test
+        images = 3 * self.data.training_images + self.data.evaluated_images
         return self.complexity.macs * images * self.training.epochs
 
 
@@ -123,6 +124,7 @@ class Plan:
     Attributes:
         ablation_name, protocol_name: names of the two files, without their endings.
         entries: the table's lines, depth by depth, in the ablation's order.
+        remark: in what the runs depart from the protocol, if in anything.
     """
 
     ablation_name: str
@@ -130,6 +132,7 @@ class Plan:
     protocol_name: str
     protocol: Protocol
     entries: tuple[Entry, ...]
+    remark: str | None = None
 
     def runs(self) -> list[Run]:
         """Every run once, in the order in which they are to be computed.
@@ -175,13 +178,20 @@ class Plan:
         return next(matches, None)
 
 
-def make_plan(ablation: str, protocol: str, machine: Machine, seeds: int | None = None) -> Plan:
+def make_plan(
+    ablation: str,
+    protocol: str,
+    machine: Machine,
+    seeds: int | None = None,
+    batch: int | None = None,
+) -> Plan:
     """Read an ablation and a protocol and work out every run.
 
     Args:
         ablation, protocol: a name (a file in ablations/ or ablations/protocols/) or a path.
         machine: where the runs would be computed; it resolves the numerics.
         seeds: how many seeds, 0 to N - 1; by default the protocol's.
+        batch: images a step, by default the protocol's; the rate changes in proportion.
 
     Raises:
         UserError: a file that is missing or wrong, or a net that cannot be built.
@@ -190,10 +200,11 @@ def make_plan(ablation: str, protocol: str, machine: Machine, seeds: int | None 
     ablation_path = find(ablation, folder, "ablation")
     protocol_path = find(protocol, folder / "protocols", "protocol")
     question = load(ablation_path, Ablation)
-    scale = load(protocol_path, Protocol)
+    scale = load(protocol_path, Protocol, bases=folder / "protocols")
     count = scale.seeds if seeds is None else seeds
     if count < 1:
         raise UserError(f"seeds {count}: at least 1")
+    training = scale.training if batch is None else scale.training.with_batch(batch)
     numerics = Numerics(
         machine.device, machine.resolve(scale.numerics.precision), scale.numerics.threads
     )
@@ -207,11 +218,21 @@ def make_plan(ablation: str, protocol: str, machine: Machine, seeds: int | None 
         except UserError as error:
             raise UserError(f"{protocol_path}: base or depths.{role}: {error}") from None
         trained = range(count if question.trains else 0)
-        runs = (Run(net, scale.data, scale.training, numerics, seed) for seed in trained)
+        runs = (Run(net, scale.data, training, numerics, seed) for seed in trained)
         return Entry(row, role, net, complexity(net, scale.data.side), tuple(runs))
 
     entries = tuple(entry(row, role) for role, row in _lines(question))
-    return Plan(ablation_path.stem, question, protocol_path.stem, scale, entries)
+    remark = _batch_remark(scale.training, training)
+    return Plan(ablation_path.stem, question, protocol_path.stem, scale, entries, remark)
+
+
+def _batch_remark(stated: Training, used: Training) -> str | None:
+    if used == stated:
+        return None
+    return (
+        f"batch {used.batch} instead of {stated.batch}: the rate is scaled linearly,"
+        f" {used.rate:g} instead of {stated.rate:g}, and the epochs stay {used.epochs}"
+    )
 
 
 def _lines(ablation: Ablation) -> Iterator[tuple[Role, Row]]:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from cardinality.configuration import Strict
 from cardinality.errors import UserError
 from cardinality.plan import Numerics, Run
+from cardinality.strict import Strict
 
 if TYPE_CHECKING:  # training imports torch, which nothing that only reads needs
     from cardinality.training import Epoch
@@ -33,13 +33,13 @@ LARGEST_RECORD = 1_000_000  # bytes; ours are some thousand
 
 
 class Final(Strict):
-    """The figures of the last epoch; errors in percent."""
+    """The figures of the last epoch; errors in percent, top-5 only with five classes or more."""
 
     train_loss: float
     train_error: float
     test_loss: float
     top1_error: float
-    top5_error: float
+    top5_error: float | None
 
 
 class Provenance(Strict):
@@ -163,7 +163,9 @@ class Results:
         path = self.folder / "runs" / name / "epochs.csv"
         try:
             with path.open(newline="") as file:
-                return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+                rows = list(csv.DictReader(file))
+            # Empty is a figure that was not measured; None is a column that is missing.
+            return [{k: float("nan" if v == "" else v) for k, v in row.items()} for row in rows]
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from None
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cardinality import markdown, plots
 from cardinality.data.store import load_images
+from cardinality.datasets import Digits
 from cardinality.plan import Plan
 from cardinality.records import Results
 from cardinality.tables import arithmetic_table, published, trained_table
@@ -62,7 +63,7 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
         results.plots / f"{name}-curves",
     )
     # Only made images may be shown: the other sets' pictures are not ours to publish.
-    if plan.protocol.data.name == "digits":
+    if isinstance(plan.protocol.data, Digits):
         images = load_images(plan.protocol.data)
         files += plots.save(
             lambda figure: plots.contact_sheet(images.train, images.classes, figure),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cardinality.complexity import block_parameters, deviation, solve
 from cardinality.errors import UserError
-from cardinality.plan import ROOT, Entry, Plan
+from cardinality.plan import ROOT, Entry, Plan, Run
 from cardinality.records import Record
 
 # Records of finished runs by the run's name, and why others failed.
@@ -77,18 +77,21 @@ def paired_difference(entry: Entry, other: Entry | None, done: Done, figure: str
     """Mean difference of two lines over the seeds that both have; not a number without any."""
     if other is None:
         return math.nan
-    return mean(
-        [
-            getattr(done[run.name].final, figure) - getattr(done[against.name].final, figure)
-            for run, against in zip(entry.runs, other.runs, strict=True)
-            if run.name in done and against.name in done
-        ]
+    pairs = (
+        (_figure(run, done, figure), _figure(against, done, figure))
+        for run, against in zip(entry.runs, other.runs, strict=True)
     )
+    return mean([a - b for a, b in pairs if a is not None and b is not None])
 
 
 def figures(entry: Entry, done: Done, figure: str) -> list[float]:
     """One figure of every finished run of a line, by seed."""
-    return [getattr(done[run.name].final, figure) for run in entry.runs if run.name in done]
+    values = (_figure(run, done, figure) for run in entry.runs)
+    return [value for value in values if value is not None]
+
+
+def _figure(run: Run, done: Done, figure: str) -> float | None:
+    return getattr(done[run.name].final, figure) if run.name in done else None
 
 
 def trained_table(plan: Plan, done: Done, failed: Failed) -> pd.DataFrame:

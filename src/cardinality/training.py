@@ -14,8 +14,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
 from cardinality.configuration import Training
-from cardinality.data.images import Images
-from cardinality.data.resident import Choices, ResidentImages
+from cardinality.data.device import Waited, batches
+from cardinality.data.store import DataSet
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
 
@@ -35,7 +35,9 @@ class Epoch:
     """What one epoch gave; losses are means, errors are in percent.
 
     The training loss and error are running averages over the epoch, under augmentation, as in
-    the paper's Fig. 5; the test loss and errors are of the net as the epoch left it.
+    the paper's Fig. 5; the test loss and errors are of the net as the epoch left it. With fewer
+    than five classes there is no top-5 error. Of the seconds, ``input_seconds`` went by while
+    training waited for its batches.
     """
 
     epoch: int
@@ -44,8 +46,9 @@ class Epoch:
     train_error: float
     test_loss: float
     top1_error: float
-    top5_error: float
+    top5_error: float | None
     seconds: float
+    input_seconds: float
 
 
 class Tally:
@@ -54,19 +57,21 @@ class Tally:
     def __init__(self, device: torch.device) -> None:
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
         self.images = 0
+        self.classes = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch: its mean loss (), logits (B, classes) and labels (B,)."""
+        self.classes = logits.shape[1]
         ranked = logits.detach().topk(min(5, logits.shape[1])).indices == labels[:, None]
         wrong1 = len(labels) - ranked[:, 0].sum()
         wrong5 = len(labels) - ranked.sum()
         self.sums += torch.stack([loss.detach().double() * len(labels), wrong1, wrong5])
         self.images += len(labels)
 
-    def means(self) -> tuple[float, float, float]:
-        """Mean loss, top-1 and top-5 error in percent."""
+    def means(self) -> tuple[float, float, float | None]:
+        """Mean loss, top-1 and top-5 error in percent; the last only with five classes or more."""
         loss, top1, top5 = (self.sums / self.images).tolist()
-        return loss, 100 * top1, 100 * top5
+        return loss, 100 * top1, 100 * top5 if self.classes >= 5 else None
 
 
 def scheduler(optimizer: torch.optim.Optimizer, training: Training, steps: int) -> LRScheduler:
@@ -95,7 +100,7 @@ class Trainer:
         images: its data set.
     """
 
-    def __init__(self, run: Run, images: Images) -> None:
+    def __init__(self, run: Run, images: DataSet) -> None:
         self.run = run
         self.device = torch.device(run.numerics.device)
         torch.set_num_threads(run.numerics.threads)
@@ -113,9 +118,7 @@ class Trainer:
         # Order and augmentation have a generator of their own, so that they are the same for
         # every net with this seed, however many numbers its initialisation took.
         self.generator = torch.Generator().manual_seed(run.seed)
-        statistics = images.channel_statistics()
-        self.train_images = ResidentImages(images.train, statistics, self.device)
-        self.test_images = ResidentImages(images.test, statistics, self.device)
+        self.train_images, self.test_images = batches(images, run.training, self.device)
         self.steps = -(-len(self.train_images) // run.training.batch)
         self.scheduler = scheduler(self.optimizer, run.training, self.steps)
         self.epochs: list[Epoch] = []
@@ -131,14 +134,11 @@ class Trainer:
         """
         start = time.perf_counter()
         training, number = self.run.training, len(self.epochs) + 1
-        n = len(self.train_images)
-        order = torch.randperm(n, generator=self.generator)
-        choices = Choices.draw(n, training.shift, training.flip, self.generator)
         rate = self.optimizer.param_groups[0]["lr"]
         tally = Tally(self.device)
         self.net.train()
-        batches = self.train_images.batches(order, choices, training.batch)
-        for step, (images, labels) in enumerate(batches, start=1):
+        waited = Waited(self.train_images.epoch(self.generator, training.batch))
+        for step, (images, labels) in enumerate(waited, start=1):
             loss, logits = self._loss(images, labels)
             if not torch.isfinite(loss):
                 raise Diverged(f"loss {loss.item()} in step {step} of epoch {number}")
@@ -152,11 +152,21 @@ class Trainer:
         test_loss, top1, top5 = self.evaluate()
         seconds = time.perf_counter() - start
         self.epochs.append(
-            Epoch(number, rate, train_loss, train_error, test_loss, top1, top5, seconds)
+            Epoch(
+                number,
+                rate,
+                train_loss,
+                train_error,
+                test_loss,
+                top1,
+                top5,
+                seconds,
+                waited.seconds,
+            )
         )
 
     @torch.no_grad()
-    def evaluate(self) -> tuple[float, float, float]:
+    def evaluate(self) -> tuple[float, float, float | None]:
         """Mean loss, top-1 and top-5 error in percent on the test images."""
         self.net.eval()
         tally = Tally(self.device)

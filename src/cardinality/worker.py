@@ -5,16 +5,15 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from cardinality.configuration import Digits
-from cardinality.data.images import Images
-from cardinality.data.store import load_images
+from cardinality.data.store import DataSet, load_images
+from cardinality.datasets import DataSpec
 from cardinality.plan import Run
 from cardinality.records import Provenance, Report, Results, make_record
 from cardinality.training import Diverged, Stopped, Trainer, train, weights_checksum
 
 
 @lru_cache(maxsize=1)
-def _images(data: Digits) -> tuple[Images, str]:
+def _images(data: DataSpec) -> tuple[DataSet, str]:
     """The data set and its checksum, kept for the worker's next run."""
     images = load_images(data)
     return images, images.checksum()

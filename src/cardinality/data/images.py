@@ -1,10 +1,13 @@
 """Images in memory, as every data set of small images ends up: uint8, with labels."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Mean and standard deviation of each channel, in 0 to 255.
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -14,14 +17,33 @@ class ImageSet:
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
+    def take(self, chosen: NDArray[np.int64]) -> "ImageSet":
+        """Some of the images, by their numbers (M,)."""
+        return ImageSet(self.pixels[chosen], self.labels[chosen])
+
 
 @dataclass(frozen=True)
 class Images:
-    """A data set: images to train on, images to test on, and the names of the classes."""
+    """A data set.
+
+    Attributes:
+        train, test: images to train on and images to measure the error on.
+        classes: their names, in the order of the labels.
+        statistics: published mean and standard deviation of each channel, in 0 to 255.
+    """
 
     train: ImageSet
     test: ImageSet
     classes: tuple[str, ...]
+    statistics: Statistics | None = None
+
+    def holding_out(self, every: int) -> "Images":
+        """The same with every so-many-th training image in place of the test images."""
+        numbers = np.arange(len(self.train.labels))
+        held = numbers % every == every - 1
+        return replace(
+            self, train=self.train.take(numbers[~held]), test=self.train.take(numbers[held])
+        )
 
     def checksum(self) -> str:
         """SHA-256 over every pixel and label, shapes included; 16 hexadecimal digits of it."""
@@ -32,8 +54,13 @@ class Images:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
 
-    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel over the training images, in 0 to 255."""
+    def channel_statistics(self) -> Statistics:
+        """Mean and standard deviation of each channel over the training images, in 0 to 255.
+
+        The published ones where the set has them.
+        """
+        if self.statistics is not None:
+            return self.statistics
         channels = self.train.pixels.reshape(-1, 3)
         mean, deviation = channels.mean(axis=0), channels.std(axis=0, dtype=np.float64)
         return tuple(map(float, mean)), tuple(map(float, deviation))

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cardinality.data.images import ImageSet
+from cardinality.data.augmentation import normalise
+from cardinality.data.images import ImageSet, Statistics
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,18 @@ class ResidentImages:
         images: N images of one side.
         statistics: mean and standard deviation of each channel, in 0 to 255.
         device: where they are kept.
+        shift, flip: how an `epoch` is augmented; see `Choices.draw`.
     """
 
     def __init__(
         self,
         images: ImageSet,
-        statistics: tuple[tuple[float, ...], tuple[float, ...]],
+        statistics: Statistics,
         device: torch.device,
+        shift: int = 0,
+        flip: bool = False,
     ) -> None:
+        self.shift, self.flip = shift, flip
         self.pixels = torch.from_numpy(np.ascontiguousarray(images.pixels)).to(device)
         self.labels = torch.from_numpy(images.labels).to(device)
         self.mean = torch.tensor(statistics[0], device=device)
@@ -57,11 +62,17 @@ class ResidentImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def epoch(self, generator: torch.Generator, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in random order, augmented; see `batches`."""
+        order = torch.randperm(len(self), generator=generator)
+        choices = Choices.draw(len(self), self.shift, self.flip, generator)
+        return self.batches(order, choices, batch)
+
     def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image in order, normalised, in batches of ``size``; see `batches`."""
         for start in range(0, len(self), size):
             pixels = self.pixels[start : start + size]
-            yield self._normalised(pixels), self.labels[start : start + size]
+            yield normalise(pixels, self.mean, self.deviation), self.labels[start : start + size]
 
     def batches(
         self, order: Tensor, choices: Choices, size: int
@@ -98,7 +109,4 @@ class ResidentImages:
         columns = torch.where(flip[:, None], side - 1 - columns, columns)
         pixels = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
         inside = rows_inside[:, :, None] & columns_inside[:, None, :]
-        return self._normalised(pixels) * inside[:, None]
-
-    def _normalised(self, pixels: Tensor) -> Tensor:
-        return ((pixels.float() - self.mean) / self.deviation).permute(0, 3, 1, 2)
+        return normalise(pixels, self.mean, self.deviation) * inside[:, None]

@@ -4,15 +4,21 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from filelock import FileLock
 
-from cardinality.configuration import Digits
-from cardinality.data import digits
+from cardinality.data import cifar, digits
+from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
+from cardinality.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
 
-ARRAYS = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+# Part of every cached file's name; to be raised when `_save` writes other things.
+FORMAT = 2
+
+# A data set as `cardinality.data.device.batches` brings it to a device.
+DataSet = Images | ClassFolders
 
 
 def data_root() -> Path:
@@ -20,43 +26,96 @@ def data_root() -> Path:
     return Path(os.environ.get("CARDINALITY_DATA") or "data")
 
 
-def prepare(data: Digits) -> Path:
-    """Make a data set, unless it is in the cache, and say where it is.
+def cache_folder(root: Path) -> Path:
+    """Where what was made or read is kept: cache/ in the folder for data.
 
-    Args:
-        data: which set, with all its parameters; the cache is named by a hash of them.
+    Shared data are often read-only; then it is the user's own cache.
     """
-    parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
-    text = json.dumps(parameters, sort_keys=True)
+    nearest = next(path for path in (root, *root.absolute().parents) if path.exists())
+    if os.access(nearest, os.W_OK):
+        return root / "cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cardinality"
+
+
+def prepare(data: DataSpec) -> Path:
+    """Make, read or check a data set, unless that was done before, and say where it is.
+
+    Raises:
+        UserError: the set is not there, or something is wrong with it.
+    """
+    if isinstance(data, Folders):
+        return load_images(data).path
+    return _cached(data)
+
+
+@overload
+def load_images(data: Digits | Cifar) -> Images: ...
+@overload
+def load_images(data: Folders) -> ClassFolders: ...
+def load_images(data: DataSpec) -> DataSet:
+    """The images of a data set, found under `data_root`.
+
+    Returns:
+        Small images in memory, from the cache or made or read now and cached; photographs as
+        checked folders.
+
+    Raises:
+        UserError: the set is not there, or something is wrong with it.
+    """
+    if isinstance(data, Folders):
+        return find_folders(data, data_root(), cache_folder(data_root()))
+    with np.load(_cached(data), allow_pickle=False) as arrays:
+        train, test = (
+            ImageSet(arrays[f"{which}_pixels"], arrays[f"{which}_labels"])
+            for which in ("train", "test")
+        )
+        statistics = arrays["statistics"].tolist()
+        published = (tuple(statistics[0]), tuple(statistics[1])) if statistics else None
+        images = Images(train, test, tuple(arrays["classes"].tolist()), published)
+    if isinstance(data, Cifar) and data.evaluate_on == "held-out":
+        return images.holding_out(HELD_OUT_EVERY)
+    return images
+
+
+def _cached(data: Digits | Cifar) -> Path:
+    """The file with a set's arrays, which is named by a hash of all that they depend on."""
+    if isinstance(data, Digits):
+        parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
+    else:
+        # In which form the set was found is no part of it: both give the same images.
+        parameters = {"version": cifar.VERSION, "name": data.name}
+    text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = data_root() / "cache"
+    folder = cache_folder(data_root())
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{data.name}-{key}.npz"
     # Several processes may want it at once; the first makes it, the others wait.
     with FileLock(path.with_suffix(".lock")):
         if not path.exists():
-            _save(digits.generate(data.side, data.train, data.test, data.evaluate_on), path)
+            _save(_make(data), path)
     return path
 
 
-def load_images(data: Digits) -> Images:
-    """The images of a data set, from the cache or made now and cached."""
-    with np.load(prepare(data), allow_pickle=False) as arrays:
-        train_pixels, train_labels, test_pixels, test_labels = (arrays[name] for name in ARRAYS)
-    return Images(
-        ImageSet(train_pixels, train_labels), ImageSet(test_pixels, test_labels), digits.CLASSES
-    )
+def _make(data: Digits | Cifar) -> Images:
+    if isinstance(data, Digits):
+        return digits.generate(data.side, data.train, data.test, data.evaluate_on)
+    return cifar.read(data, data_root())
 
 
 def _save(images: Images, path: Path) -> None:
-    """Write aside, then move into place, so that a file there is a whole one."""
+    """Write aside, then move into place, so that a file there is a whole one.
+
+    Uncompressed: compressing CIFAR saves a tenth of the space and takes ten times as long to read.
+    """
     aside = path.with_suffix(".part")
     with aside.open("wb") as file:
-        np.savez_compressed(
+        np.savez(
             file,
             train_pixels=images.train.pixels,
             train_labels=images.train.labels,
             test_pixels=images.test.pixels,
             test_labels=images.test.labels,
+            classes=np.array(images.classes),
+            statistics=np.array(images.statistics or ()),
         )
     aside.replace(path)

@@ -1,0 +1,102 @@
+"""``based_on: NAME``: a protocol that says only in what it differs from another."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from cardinality.errors import UserError
+
+KEY = "based_on"
+Content = dict[str, Any]
+# A file and what stands in it, without ``based_on``.
+Link = tuple[Path, Content]
+
+
+def chain(path: Path, folder: Path, read: Callable[[Path], Content]) -> list[Link]:
+    """A file, the one that it is based on, and so on to the one that is based on none.
+
+    Args:
+        path: the file.
+        folder: where a name is looked for that is not beside the file which has it.
+        read: reads one file.
+
+    Raises:
+        UserError: a name that no file has, or a circle of files.
+    """
+    links: list[Link] = []
+    while True:
+        content = read(path)
+        name = content.pop(KEY, None)
+        links.append((path, content))
+        if name is None:
+            return links
+        base = _find(path, name, folder)
+        if base.resolve() in {link.resolve() for link, _ in links}:
+            raise UserError(f"{path}: {KEY}: {name!r} leads back to itself; allowed: no circle")
+        path = base
+
+
+def _find(path: Path, name: object, folder: Path) -> Path:
+    places = dict.fromkeys((path.parent, folder))
+    for place in places:
+        # A name, not a path: it is one of the names of files that are there.
+        known = {file.stem: file for file in place.glob("*.yaml")}
+        if isinstance(name, str) and name in known:
+            return known[name]
+    names = sorted({file.stem for place in places for file in place.glob("*.yaml")} - {path.stem})
+    raise UserError(f"{path}: {KEY}: {name!r} is no protocol; allowed: {', '.join(names)}")
+
+
+def merge(links: Sequence[Link]) -> Content:
+    """The content of a whole chain, each file over the one that it is based on.
+
+    Raises:
+        UserError: a file changes the batch and keeps the rate that was stated for another.
+    """
+    merged: Content = {}
+    for path, content in reversed(links):
+        _check_rate(path, merged, content)
+        merged = _over(merged, content)
+    return merged
+
+
+def _over(base: Content, changes: Content) -> Content:
+    """Mappings are merged key by key; all else, lists too, is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old: Any = merged.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _over(old, value) if both and _same_kind(old, value) else value
+    return merged
+
+
+def _same_kind(old: Content, new: Content) -> bool:
+    """``name`` says of which kind a mapping is, and another kind has other keys."""
+    return "name" not in new or new["name"] == old.get("name")
+
+
+def _check_rate(path: Path, base: Content, changes: Content) -> None:
+    old, new = base.get("training"), changes.get("training")
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return
+    if new.get("batch", old.get("batch")) != old.get("batch") and "rate" not in new:
+        raise UserError(
+            f"{path}: training.batch: another batch than the protocol's that it is based on;"
+            " allowed: together with training.rate, stated for this batch"
+        )
+
+
+def origin(links: Sequence[Link], keys: Sequence[str]) -> Path:
+    """The file of a chain that has a key, the nearest one; the first where none has it."""
+    for path, content in links:
+        value: object = content
+        for key in keys:
+            if isinstance(value, list) and key.isdigit() and int(key) < len(value):
+                value = value[int(key)]
+            elif isinstance(value, dict) and key in value:
+                value = value[key]
+            else:
+                break
+        else:
+            return path
+    return links[0][0]

@@ -1,0 +1,211 @@
+"""Photographs on their way to the device: decoded and cropped by worker processes as needed.
+
+A worker is told for each image which file to read and, in training, the seed of its crop; so what
+an epoch sees depends on the run's seed and the epoch alone, however many workers there are.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+
+from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
+from cardinality.data.decoding import UnreadableImage, decode
+from cardinality.data.folders import Sample
+from cardinality.datasets import Folders
+
+# The authors' datasets/transforms.lua scales bicubically; it does not smooth before it makes
+# images smaller, which torchvision does.
+INTERPOLATION = v2.InterpolationMode.BICUBIC
+# Batches that each worker keeps ready.
+PREFETCH = 4
+# More do not help: docs/data.md has the rates.
+MOST_WORKERS = 16
+
+# What a worker is asked for: the file, its label and in training the seed of its crop.
+Request = tuple[str, int, int | None]
+# Pixels (3, side, side) uint8 and label; a message where the file cannot be decoded.
+Answer = tuple[Tensor, int] | str
+
+
+class Decoder(Dataset[Answer]):
+    """What a worker does: a request in, pixels out."""
+
+    def __init__(self, data: Folders) -> None:
+        # Both pass an image of the right size on as it is.
+        self.random_crop = v2.RandomResizedCrop(
+            data.side, scale=(data.area, 1.0), interpolation=INTERPOLATION, antialias=True
+        )
+        self.centre_crop = v2.Compose(
+            [
+                v2.Resize(data.resize, interpolation=INTERPOLATION, antialias=True),
+                v2.CenterCrop(data.side),
+            ]
+        )
+
+    def __getitem__(self, request: Request) -> Answer:
+        name, label, seed = request
+        try:
+            image = torch.from_numpy(decode(Path(name))).permute(2, 0, 1)
+        except UnreadableImage as error:
+            return str(error)
+        if seed is None:
+            return self.centre_crop(image), label
+        # Torchvision draws from torch's global generator. This one is the worker's own.
+        torch.default_generator.manual_seed(seed)
+        return self.random_crop(image), label
+
+
+def collate(answers: list[Answer]) -> tuple[Tensor, Tensor] | str:
+    """Images (B, 3, side, side) uint8 and labels (B,), or the first message."""
+    images, labels = [], []
+    for answer in answers:
+        if isinstance(answer, str):
+            return answer
+        images.append(answer[0])
+        labels.append(answer[1])
+    return torch.stack(images), torch.tensor(labels)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What augmentation does to each of N images.
+
+    Attributes:
+        crop: (N,) int64, seeds of the random-resized crops.
+        flip: (N,) bool, whether the image is mirrored.
+        colour: what is done to the colours, if anything.
+    """
+
+    crop: Tensor
+    flip: Tensor
+    colour: Colour | None
+
+    @classmethod
+    def draw(cls, n: int, data: Folders, flip: bool, generator: torch.Generator) -> "Choices":
+        """Draw them with the CPU's generator, the same on every device."""
+        # Torch's generator takes 32 bits of a seed.
+        crop = torch.randint(2**32, (n,), generator=generator)
+        mirrored = torch.rand(n, generator=generator) < (0.5 if flip else 0.0)
+        colour = None
+        if data.jitter or data.lighting:
+            colour = Colour.draw(n, data.jitter, data.lighting, generator)
+        return cls(crop, mirrored, colour)
+
+
+class StreamedImages:
+    """Class folders on their way to a device.
+
+    Args:
+        samples: the files, N of them, with their labels.
+        data: sizes and augmentation.
+        device: where batches go.
+        flip: whether half of the training images are mirrored.
+        workers: processes that decode; by default as many as `default_workers` says.
+    """
+
+    def __init__(
+        self,
+        samples: tuple[Sample, ...],
+        data: Folders,
+        device: torch.device,
+        flip: bool = False,
+        workers: int | None = None,
+    ) -> None:
+        self.samples, self.data, self.device, self.flip = samples, data, device, flip
+        self.mean = torch.tensor(IMAGENET_STATISTICS[0], device=device)
+        self.deviation = torch.tensor(IMAGENET_STATISTICS[1], device=device)
+        self.requests: list[list[Request]] = []
+        # Forked processes inherit torch's threads in the middle of what they do; these start
+        # from a clean one, once a run, because they persist from epoch to epoch.
+        context = torch.multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        self.loader = DataLoader(
+            Decoder(data),
+            batch_sampler=self.requests,
+            num_workers=default_workers() if workers is None else workers,
+            collate_fn=collate,
+            pin_memory=device.type == "cuda",
+            prefetch_factor=PREFETCH,
+            persistent_workers=True,
+            worker_init_fn=_leave_interrupts,
+            multiprocessing_context=context,
+            # Else every epoch would take a number from torch's global generator.
+            generator=torch.Generator(),
+        )
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def epoch(self, generator: torch.Generator, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in random order, augmented; see `batches`."""
+        order = torch.randperm(len(self), generator=generator)
+        choices = Choices.draw(len(self), self.data, self.flip, generator)
+        return self.batches(order, choices, batch)
+
+    def batches(
+        self, order: Tensor, choices: Choices, size: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented batches of ``size`` in the given order, the last one with what is left.
+
+        Args:
+            order: (N,) indices of the images.
+            choices: for the images in that order.
+            size: images a batch.
+
+        Yields:
+            Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
+
+        Raises:
+            UnreadableImage: a file cannot be decoded.
+        """
+        requests: list[Request] = [
+            (*self.samples[index], seed)
+            for index, seed in zip(order.tolist(), choices.crop.tolist(), strict=True)
+        ]
+        for start, (pixels, labels) in self._decoded(requests, size):
+            part = slice(start, start + len(labels))
+            flip = choices.flip[part].to(self.device)[:, None, None, None]
+            pixels = torch.where(flip, pixels.flip(2), pixels)
+            if choices.colour is None:
+                yield normalise(pixels, self.mean, self.deviation), labels
+            else:
+                colour = choices.colour.part(part, self.device)
+                yield colour.apply(pixels, self.mean, self.deviation), labels
+
+    def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image in order, cropped at the centre, in batches of ``size``; see `batches`."""
+        requests: list[Request] = [(name, label, None) for name, label in self.samples]
+        for _, (pixels, labels) in self._decoded(requests, size):
+            yield normalise(pixels, self.mean, self.deviation), labels
+
+    def _decoded(
+        self, requests: list[Request], size: int
+    ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
+        """For each batch its first image's place, and pixels (B, side, side, 3) with labels."""
+        starts = range(0, len(requests), size)
+        self.requests[:] = [requests[start : start + size] for start in starts]
+        for start, batch in zip(starts, self.loader, strict=True):
+            if isinstance(batch, str):
+                raise UnreadableImage(batch)
+            pixels, labels = (part.to(self.device, non_blocking=True) for part in batch)
+            yield start, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
+
+
+def _leave_interrupts(_worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; when to stop is the run's own decision."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def default_workers() -> int:
+    """One on each CPU core that this process may use, up to `MOST_WORKERS`.
+
+    How many there are changes no bit of any batch.
+    """
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
