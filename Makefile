@@ -5,11 +5,12 @@ PROTOCOL ?= quick
 SEEDS ?=
 DEVICE ?= auto
 RESULTS ?=
+DATA ?=
 
 BIN := .venv/bin
 TABLES := table2 table3 table4 residual table7 figure7
 OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
-	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS))
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup $(TABLES) test lint clean
@@ -25,7 +26,7 @@ help:
 	@echo "make test, make lint    the tests; style, format and types"
 	@echo "make clean              remove .venv and what quick computed"
 	@echo
-	@echo "With PROTOCOL=quick SEEDS=3 DEVICE=auto|cpu|cuda RESULTS=DIR, as in"
+	@echo "With PROTOCOL=quick SEEDS=3 DEVICE=auto|cpu|cuda RESULTS=DIR DATA=DIR, as in"
 	@echo "make table3 SEEDS=1. A table is computed as far as it is missing, then rendered."
 
 setup: .venv/.ready

@@ -1,5 +1,6 @@
 """What several tests share: a scale at which a run takes a second, and made records."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from cardinality.machine import Machine
 from cardinality.plan import Plan, make_plan
 from cardinality.records import Final, Provenance, Record, Results
+
+# Tests run side by side, one on a core, as runs do.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 TINY_PROTOCOL = """\
 title: A scale for tests

@@ -73,10 +73,25 @@ def test_what_changes_no_result_changes_no_name(
     assert [run.name for run in before] == [run.name for run in after]
 
 
+def test_every_property_of_a_net_is_in_its_runs_configuration(machine: Machine) -> None:
+    run = make_plan("table3", "quick", machine).runs()[0]
+    assert set(run.configuration["net"]) == set(vars(run.architecture))
+
+
+def test_only_the_deeper_row_of_imagenet_is_preactivation(machine: Machine) -> None:
+    entries = make_plan("table4", "imagenet", machine).entries
+    assert [e.architecture.block == "preactivation" for e in entries] == [
+        e.row.deeper for e in entries
+    ]
+    assert {e.architecture.block for e in make_plan("table4", "cifar10", machine).entries} == {
+        "original"
+    }
+
+
 def test_names_are_stable() -> None:
     # Committed records are found by these names: a change here orphans them.
     plan = make_plan("table3", "quick", Machine("cpu", "any", 2, True))
-    assert plan.runs()[0].name == "8x14d-depth20-seed0-e6a9d43a9f"
+    assert plan.runs()[0].name == "8x14d-depth20-seed0-f66dbc6075"
 
 
 def test_auto_precision_is_resolved_by_capability(files: tuple[Path, Path]) -> None:

@@ -39,18 +39,34 @@ ResultsOption = Annotated[
     Path | None,
     typer.Option("--results", help="Where results are; by default results/ of the checkout."),
 ]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Where data sets are; else $CARDINALITY_DATA, else data/."),
+]
+BatchOption = Annotated[
+    int | None,
+    typer.Option("--batch", min=2, help="Another batch; the rate changes in proportion."),
+]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 
 
 def _open(
-    ablation: str, protocol: str, seeds: int | None, device: DeviceOption, results: Path | None
+    ablation: str,
+    protocol: str,
+    seeds: int | None,
+    device: DeviceOption,
+    results: Path | None,
+    data: Path | None = None,
+    batch: int | None = None,
 ) -> "tuple[Plan, Results, Machine]":
     from cardinality.machine import detect
     from cardinality.plan import ROOT, make_plan
     from cardinality.records import Results
 
+    if data is not None:  # workers inherit it
+        os.environ["CARDINALITY_DATA"] = str(data.absolute())
     machine = detect(device)
-    plan = make_plan(ablation, protocol, machine, seeds)
+    plan = make_plan(ablation, protocol, machine, seeds, batch)
     folder = (results or ROOT / "results") / plan.protocol_name
     return plan, Results(folder), machine
 
@@ -62,6 +78,8 @@ def plan_command(
     seeds: SeedsOption = None,
     device: ComputeOn = "auto",
     results: ResultsOption = None,
+    data: DataOption = None,
+    batch: BatchOption = None,
 ) -> None:
     """Show every run with its cost and state, and how long the missing ones would take."""
     from tabulate import tabulate
@@ -71,7 +89,7 @@ def plan_command(
     from cardinality.estimate import estimate
     from cardinality.executors import side_by_side
 
-    plan, found, machine = _open(ablation, protocol, seeds, device, results)
+    plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
     lines: list[tuple[object, ...]] = []
     for entry in plan.entries:
         row, net = entry.row, entry.architecture
@@ -86,6 +104,8 @@ def plan_command(
             lines.append((*common, "", "arithmetic alone", ""))
     headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 5)))
+    if plan.remark is not None:
+        print(f"\nNote: {plan.remark}.")
     if plan.ablation.trains:
         absent = missing(plan.runs(), found)
         jobs = side_by_side(machine, plan.protocol.numerics.threads)
@@ -101,6 +121,8 @@ def run_command(
     seeds: SeedsOption = None,
     device: ComputeOn = "auto",
     results: ResultsOption = None,
+    data: DataOption = None,
+    batch: BatchOption = None,
     only: Annotated[
         str | None, typer.Option("--only", metavar="SETTING", help="Only this setting.")
     ] = None,
@@ -129,13 +151,15 @@ def run_command(
     from cardinality.provenance import provenance
 
     limit = None if stop_after is None else parse_duration(stop_after)
-    plan, found, machine = _open(ablation, protocol, seeds, device, results)
+    plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
     chosen = select(plan, only, depth, seed)
     absent = missing(chosen, found, retry_failed)
     if show_committed and plan.protocol.committed and any(found.finished()):
         _render(plan, found)
         _say_committed(plan, found)
         return
+    if plan.remark is not None:
+        print(f"Note: {plan.remark}.")
     failed: list[tuple[str, str]] = []
     stopped = ""
     if absent:
@@ -181,9 +205,10 @@ def render(
     protocol: ProtocolOption = "quick",
     seeds: SeedsOption = None,
     results: ResultsOption = None,
+    batch: BatchOption = None,
 ) -> None:
     """Write a table's Markdown, CSV and plots from the records on disk, partial or not."""
-    plan, found, _ = _open(ablation, protocol, seeds, "auto", results)
+    plan, found, _ = _open(ablation, protocol, seeds, "auto", results, None, batch)
     _render(plan, found)
 
 
@@ -203,13 +228,14 @@ def doctor(
     protocol: ProtocolOption = "quick",
     device: ComputeOn = "auto",
     results: ResultsOption = None,
+    data: DataOption = None,
 ) -> None:
     """Check this machine before hours are spent on it: a line a check, status 1 if one fails."""
     from cardinality.doctor import examine
     from cardinality.plan import ROOT
 
     names = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
-    opened = [_open(name, protocol, 1, device, results) for name in names]
+    opened = [_open(name, protocol, 1, device, results, data) for name in names]
     plans = [plan for plan, _, _ in opened if plan.ablation.trains]
     _, found, machine = opened[0]
     passed = True

@@ -23,7 +23,7 @@ from cardinality import based_on
 from cardinality.complexity import block_parameters, deviation
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
-from cardinality.settings import Setting, Stem
+from cardinality.settings import Block, Setting, Stem
 from cardinality.strict import Strict
 
 # A depth in an ablation is a role; every protocol says which depth plays it at its scale.
@@ -145,6 +145,8 @@ class Training(Strict):
         shift: training images are moved by up to so many pixels each way (pad and crop); 0 where
             the data are cropped at random anyway.
         flip: whether half of them are mirrored.
+        norm_images: batch norm's statistics are of groups of so many images, as when a batch is
+            shared among GPUs (`cardinality.variants.GhostBatchNorm2d`); none for the whole batch.
     """
 
     epochs: int = Field(ge=1, le=10_000)
@@ -155,6 +157,7 @@ class Training(Strict):
     schedule: Steps | OneCycle = Field(discriminator="name")
     shift: int = Field(ge=0, le=16)
     flip: bool
+    norm_images: int | None = Field(default=None, ge=2)
 
     def with_batch(self, batch: int) -> "Training":
         """The same with another batch: the rate in proportion (the authors' README halves both
@@ -197,6 +200,7 @@ class Protocol(Strict):
         evidence: what results at this scale are evidence of, and of what not.
         data: the data set.
         stem, base: of every net (`cardinality.settings.Architecture`).
+        deeper_block: of the rows that go deeper; every other net has the original block.
         depths: the depth that plays each role.
         seeds: how many seeds each row is trained with by default.
         training, numerics: how.
@@ -211,6 +215,7 @@ class Protocol(Strict):
     data: DataSpec
     stem: Stem
     base: int
+    deeper_block: Block = "original"
     depths: Depths
     seeds: int = Field(ge=1, le=1000)
     training: Training

@@ -169,6 +169,8 @@ def trained_notes(
             f"The paper's figures are from its {paper.source}, of {paper.data}: another data set"
             " and other nets, so compare differences, not errors."
         )
+    if plan.remark is not None:
+        notes.append(f"Note: {plan.remark}.")
     if records:
         notes += _made(plan, done)
     if others:

@@ -63,6 +63,7 @@ class Run:
                 "classes": net.classes,
                 "base": net.base,
                 "residual": net.residual,
+                "block": net.block,
             },
             "data": self.data.model_dump(mode="json"),
             "training": self.training.model_dump(mode="json"),
@@ -213,7 +214,13 @@ def make_plan(
         depth = getattr(scale.depths, role)
         try:
             net = Architecture(
-                row.setting, depth, scale.stem, scale.data.classes, scale.base, row.residual
+                row.setting,
+                depth,
+                scale.stem,
+                scale.data.classes,
+                scale.base,
+                row.residual,
+                scale.deeper_block if row.deeper else "original",
             )
         except UserError as error:
             raise UserError(f"{protocol_path}: base or depths.{role}: {error}") from None

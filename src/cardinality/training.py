@@ -18,6 +18,7 @@ from cardinality.data.device import Waited, batches
 from cardinality.data.store import DataSet
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
+from cardinality.variants import use_ghost_batch_norm
 
 EVALUATION_BATCH = 500
 
@@ -106,6 +107,8 @@ class Trainer:
         torch.set_num_threads(run.numerics.threads)
         torch.manual_seed(run.seed)
         self.net = ResNeXt(run.architecture).to(self.device)
+        if run.training.norm_images is not None:
+            use_ghost_batch_norm(self.net, run.training.norm_images)
         self.net = self.net.to(memory_format=torch.channels_last)
         self.optimizer = torch.optim.SGD(
             self.net.parameters(),

@@ -82,7 +82,9 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     averages, and the authors' checkpoints.lua keeps the first replica (``model:get(1)``).
     In evaluation it is batch norm.
 
-    Shapes: (N, channels, H, W) -> the same; N in training is a multiple of ``images``.
+    The last group has what is left where N is no multiple, as an epoch's last batch has.
+
+    Shapes: (N, channels, H, W) -> the same.
     """
 
     def __init__(self, channels: int, images: int) -> None:
@@ -94,8 +96,6 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        if len(x) % self.images:
-            raise ValueError(f"batch of {len(x)}: expected a multiple of {self.images} images")
         first, *others = x.split(self.images)
         return torch.cat([super().forward(first), *(self._normalise(other) for other in others)])
 
