@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from cardinality.data.images import ImageSet
 from cardinality.plan import Entry, Plan
+from cardinality.settings import PAPER_BASE
 
 # One colour a series, told apart also by those who see no red or no green (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -106,9 +107,11 @@ def by_parameters(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
         for x, (_, line) in zip(params, lines.iterrows(), strict=True):
             if not math.isnan(line.top1_error):
                 axes.annotate(line.setting, (x, line.top1_error), (4, 4), **POINTS)
-    if "paper_top1_error" in table:
+    if "paper_depth" in table and plan.protocol.base == PAPER_BASE:
+        # The paper's errors belong to nets of these sizes only where the nets are the same.
+        theirs = table[table.paper_depth == table.depth]
         label = f"paper, {table.paper_data.iloc[0]}"
-        axes.plot(table.params / 1e6, table.paper_top1_error, "s", color=PAPER, label=label)
+        axes.plot(theirs.params / 1e6, theirs.paper_top1_error, "s", color=PAPER, label=label)
     axes.set_xlabel("parameters, millions")
     axes.set_ylabel("top-1 error, % (mean ± deviation)")
     axes.legend()
