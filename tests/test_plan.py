@@ -108,7 +108,7 @@ def test_auto_precision_is_resolved_by_capability(files: tuple[Path, Path]) -> N
 def test_every_line_has_its_reference_and_the_papers_figure(machine: Machine) -> None:
     for name in ("table3", "table4", "residual"):
         plan = make_plan(name, "quick", machine)
-        paper = published(plan.ablation.paper)
+        paper = published(plan)
         assert paper is not None
         assert len(paper.lines) == len(plan.entries)
         for entry in plan.entries:

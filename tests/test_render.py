@@ -13,7 +13,7 @@ from cardinality.machine import Machine
 from cardinality.plan import Plan, make_plan
 from cardinality.records import Results
 from cardinality.render import as_recorded, render
-from cardinality.tables import read_paper
+from cardinality.tables import published, read_paper
 
 GOLDEN = Path(__file__).parent / "golden"
 Put = Callable[..., None]
@@ -92,7 +92,7 @@ def test_the_csv_has_the_figures_of_the_records(
         errors[str(entry.row.setting), entry.architecture.depth] = [
             record.final.top1_error for record in records if record is not None and record.final
         ]
-    for line, published in zip(table.to_dict("records"), paper.to_dict("records"), strict=True):
+    for line, theirs in zip(table.to_dict("records"), paper.to_dict("records"), strict=True):
         ours = errors[line["setting"], line["depth"]]
         against = errors["1x64d", line["depth"]]
         assert line["n"] == len(ours) == 2
@@ -103,7 +103,7 @@ def test_the_csv_has_the_figures_of_the_records(
         )
         expected = sum(a - b for a, b in zip(ours, against, strict=True)) / 2
         assert line["top1_error_difference"] == pytest.approx(expected, rel=1e-4, abs=1e-9)
-        assert line["paper_top1_error"] == published["top1_error"]
+        assert line["paper_top1_error"] == theirs["top1_error"]
 
 
 def test_differences_are_over_the_seeds_that_both_rows_have(
@@ -155,3 +155,43 @@ def test_the_papers_figures_are_those_of_the_paper() -> None:
     assert list(residual.top1_error) == [23.9, 22.2, 31.2, 26.1]
     for name in ("table3", "table4", "residual"):
         assert read_paper(name).source.str.contains("CVPR 2017").all()
+
+
+@pytest.mark.parametrize(
+    ("ablation", "protocol", "first", "data"),
+    [
+        ("table7", "cifar10", 3.65, "CIFAR-10"),
+        ("table7", "cifar100", 17.77, "CIFAR-100"),
+        ("table7", "quick", 3.65, "CIFAR-10"),
+        ("table3", "imagenet", 23.9, "ImageNet"),
+    ],
+)
+def test_the_papers_figures_are_of_the_protocols_data(
+    machine: Machine, ablation: str, protocol: str, first: float, data: str
+) -> None:
+    paper = published(make_plan(ablation, protocol, machine))
+    assert paper is not None
+    assert paper.data == data
+    assert paper.lines.top1_error.iloc[0] == first
+    assert set(paper.lines.data) == {data}
+
+
+@pytest.mark.parametrize("ablation", ["table7", "figure7"])
+@pytest.mark.parametrize(("protocol", "same_nets"), [("cifar10", True), ("cifar10-small", False)])
+def test_error_is_drawn_against_parameters(
+    machine: Machine,
+    results: Results,
+    put_records: Put,
+    ablation: str,
+    protocol: str,
+    same_nets: bool,
+) -> None:
+    plan = make_plan(ablation, protocol, machine, seeds=1)
+    put_records(plan, results)
+    page, files = render(plan, results)
+    drawing = next(file for file in files if file.name == f"{ablation}.svg").read_text()
+    assert "parameters, millions" in drawing
+    # The paper's points have their place only among nets of the paper's size.
+    assert ("paper, CIFAR-10" in drawing) == same_nets
+    assert ">8x64d<" in drawing
+    assert "of CIFAR-10, as here" in page

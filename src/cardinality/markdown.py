@@ -166,8 +166,8 @@ def trained_notes(
     )
     if paper is not None:
         notes.append(
-            f"The paper's figures are from its {paper.source}, of {paper.data}: another data set"
-            " and other nets, so compare differences, not errors."
+            f"The paper's figures are from its {paper.source}, of {paper.data}"
+            + _whether_comparable(plan, paper)
         )
     if plan.remark is not None:
         notes.append(f"Note: {plan.remark}.")
@@ -178,6 +178,12 @@ def trained_notes(
             f"{others} more finished run(s) of these nets have other numerics and are left out."
         )
     return notes + list(plan.ablation.notes)
+
+
+def _whether_comparable(plan: Plan, paper: Published) -> str:
+    if plan.protocol.data.title != paper.data:
+        return ": another data set and other nets, so compare differences, not errors."
+    return ", as here; whether nets and recipe are the paper's too, the protocol says."
 
 
 def _state(plan: Plan, done: Done, failed: Failed) -> str:

@@ -14,10 +14,12 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from cardinality.data.images import ImageSet
 from cardinality.plan import Entry, Plan
+from cardinality.settings import PAPER_BASE
 
 # One colour a series, told apart also by those who see no red or no green (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 PAPER = "#777777"
+POINTS: Any = {"textcoords": "offset points", "fontsize": 8}
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -81,6 +83,39 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
     right.set_ylabel(f"difference to {plan.ablation.reference}, points")
     right.set_title("Difference to the reference; lower is better")
     figure.suptitle(_title(plan, table))
+
+
+def by_parameters(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
+    """Error against parameters as in Fig. 7: a line for each model, all from the reference."""
+    axes = figure.subplots()
+    reference = str(plan.ablation.reference)
+    first = table[table.setting == reference]
+    models = table[table.setting != reference].model.unique()
+    for colour, model in zip(COLOURS, models, strict=False):
+        lines = pd.concat([first, table[(table.model == model) & (table.setting != reference)]])
+        lines = lines.sort_values("params")
+        params = lines.params / 1e6
+        axes.errorbar(
+            params,
+            lines.top1_error,
+            lines.top1_error_deviation,
+            color=colour,
+            marker="o",
+            capsize=3,
+            label=f"measured here, {model}",
+        )
+        for x, (_, line) in zip(params, lines.iterrows(), strict=True):
+            if not math.isnan(line.top1_error):
+                axes.annotate(line.setting, (x, line.top1_error), (4, 4), **POINTS)
+    if "paper_depth" in table and plan.protocol.base == PAPER_BASE:
+        # The paper's errors belong to nets of these sizes only where the nets are the same.
+        theirs = table[table.paper_depth == table.depth]
+        label = f"paper, {table.paper_data.iloc[0]}"
+        axes.plot(theirs.params / 1e6, theirs.paper_top1_error, "s", color=PAPER, label=label)
+    axes.set_xlabel("parameters, millions")
+    axes.set_ylabel("top-1 error, % (mean ± deviation)")
+    axes.legend()
+    axes.set_title(_title(plan, table))
 
 
 def by_row(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
@@ -199,7 +234,8 @@ def contact_sheet(images: ImageSet, classes: Sequence[str], figure: Figure) -> N
 def is_sweep(plan: Plan) -> bool:
     """Whether the rows differ in cardinality alone, so that C can be an axis."""
     rows = plan.ablation.rows
-    plain = all(row.residual and row.budget == 1 and not row.deeper for row in rows)
+    matched = plan.ablation.tolerance is not None
+    plain = matched and all(row.residual and row.budget == 1 and not row.deeper for row in rows)
     return (
         plain
         and plan.ablation.depths is not None

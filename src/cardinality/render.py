@@ -40,7 +40,7 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
     records = [record for run in plan.runs() if (record := results.read(run.name)) is not None]
     done = {record.name: record for record in records if record.status == "done"}
     failed = {r.name: r.failure or "" for r in records if r.status == "failed"}
-    paper = published(plan.ablation.paper)
+    paper = published(plan)
     table = trained_table(plan, done, failed)
     notes = markdown.trained_notes(plan, done, failed, paper, others)
     page = markdown.document(plan, markdown.trained(table, paper), notes)
@@ -50,6 +50,10 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
     if plots.is_sweep(plan):
         files += plots.save(
             lambda figure: plots.by_cardinality(plan, table, figure), (9, 4.2), results.plots / name
+        )
+    elif plan.ablation.tolerance is None:
+        files += plots.save(
+            lambda figure: plots.by_parameters(plan, table, figure), (7, 4.2), results.plots / name
         )
     else:
         height = 1.4 + 0.55 * len(table)

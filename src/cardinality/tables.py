@@ -55,12 +55,18 @@ class Published:
         return None if match.empty else match.iloc[0]
 
 
-def published(name: str | None) -> Published | None:
-    """The paper's errors for a table that trains, if the ablation names any."""
-    if name is None:
+def published(plan: Plan) -> Published | None:
+    """The paper's errors for a table that trains, if the ablation names any.
+
+    Where the paper has a table of several data sets, of the protocol's, else of the first.
+    """
+    if plan.ablation.paper is None:
         return None
-    lines = read_paper(name)
-    return Published(lines.source.iloc[0], lines.data.iloc[0], lines)
+    lines = read_paper(plan.ablation.paper)
+    ours = plan.protocol.data.title
+    data = ours if (lines.data == ours).any() else lines.data.iloc[0]
+    lines = lines[lines.data == data]
+    return Published(lines.source.iloc[0], data, lines)
 
 
 def mean(values: list[float]) -> float:
@@ -99,7 +105,7 @@ def trained_table(plan: Plan, done: Done, failed: Failed) -> pd.DataFrame:
 
     Differences are to the line's reference (`Plan.reference`), ours over the seeds that both have.
     """
-    paper = published(plan.ablation.paper)
+    paper = published(plan)
     return pd.DataFrame([_line(plan, entry, done, failed, paper) for entry in plan.entries])
 
 
