@@ -56,6 +56,12 @@ def test_epoch_draws_from_its_generator_alone() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert sorted(torch.cat(first[1::2]).tolist()) == list(range(20))
     assert not torch.equal(first[1], other[1])
+    # The order and then the choices, as stated.
+    twin = torch.Generator().manual_seed(0)
+    order = torch.randperm(20, generator=twin)
+    by_hand = images.batches(order, Choices.draw(20, 2, True, twin), 8)
+    for part, expected in zip(first, (part for batch in by_hand for part in batch), strict=True):
+        assert torch.equal(part, expected)
 
 
 def colour(brightness: float, contrast: float, saturation: float) -> Colour:

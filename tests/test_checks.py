@@ -2,6 +2,8 @@
 
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -117,9 +119,8 @@ def test_fewer_than_five_classes_have_no_top5(tmp_path: Path) -> None:
     tally.add(torch.tensor(1.0), torch.eye(4), torch.tensor([0, 1, 2, 0]))
     assert tally.means() == (1.0, 25.0, None)
     tally = Tally(torch.device("cpu"))
-    tally.add(torch.tensor(1.0), torch.eye(6)[:2], torch.tensor([0, 0]))
-    assert tally.means()[1] == 50.0
-    assert tally.means()[2] is not None
+    tally.add(torch.tensor(1.0), torch.eye(5)[:2], torch.tensor([0, 0]))
+    assert tally.means() == (1.0, 50.0, 0.0)
 
 
 def test_result_is_kept_until_a_file_changes(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +182,11 @@ def test_damaged_image_is_named(root: Path) -> None:
 
 def test_decompression_bomb_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "bomb.png"
-    for side in (10_000, 60_000):  # Pillow would warn of the first and refuse the second
+    # Pillow would warn of the first and refuse the second. In a process of its own, because
+    # pytest makes every warning an error.
+    code = "from cardinality.data.decoding import *; import sys; decode(Path(sys.argv[1]))"
+    for side in (10_000, 60_000):
         claimed(path, side)
-        with pytest.raises(UnreadableImage, match=r"more than [0-9,]+ pixels"):
-            decode(path)
+        command = [sys.executable, "-c", code, str(path)]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "more than 89,478,485 pixels" in answer.stderr
