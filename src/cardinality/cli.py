@@ -247,6 +247,57 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command("evaluate")
+def evaluate_command(
+    weights: Annotated[Path, typer.Option("--weights", help=".safetensors, or saved by torch.")],
+    data: Annotated[Path, typer.Option("--data", help="A folder with a folder a class.")],
+    setting: Annotated[str, typer.Option("--setting", help="Such as 32x4d.")],
+    depth: Annotated[int, typer.Option("--depth")],
+    stem: Annotated[StemOption, typer.Option("--stem")] = "imagenet",
+    resize: Annotated[
+        int, typer.Option("--resize", min=1, help="Length of the shorter side.")
+    ] = 256,
+    crop: Annotated[int, typer.Option("--crop", min=1, help="Side of the crop.")] = 224,
+    views: Annotated[
+        Literal["center", "ten"], typer.Option("--views", help="One crop, or ten averaged.")
+    ] = "center",
+    interpolation: Annotated[
+        Literal["bilinear", "bicubic"],
+        typer.Option("--interpolation", help="Torchvision's weights: bilinear; ours: bicubic."),
+    ] = "bilinear",
+    device: ComputeOn = "auto",
+    results: ResultsOption = None,
+) -> None:
+    """Measure the error of given weights on a folder of images, with its interval."""
+    import torch
+
+    from cardinality import evaluation
+    from cardinality.display import tracked
+    from cardinality.machine import detect
+    from cardinality.plan import ROOT
+    from cardinality.provenance import provenance
+    from cardinality.settings import Setting
+    from cardinality.weights import load_weights, net_with
+
+    if crop > resize:
+        raise UserError(f"--crop {crop}: at most --resize, {resize}")
+    machine = detect(device)
+    state, metadata = load_weights(weights)
+    net = net_with(state, weights, Setting.parse(setting), depth, stem).eval()
+    samples = evaluation.find_samples(data, net.architecture.classes)
+    crops = evaluation.Crops(resize, crop, views, interpolation)
+    where = torch.device(machine.device)
+    batches = evaluation.stream(
+        samples, crops, evaluation.statistics_of(metadata), min(machine.cores, len(samples))
+    )
+    count = -(-len(samples) // evaluation.BATCH)
+    wrong = evaluation.count_errors(net.to(where), tracked(batches, count, "evaluating"), where)
+    found = evaluation.evaluation(weights, net, wrong, samples, data, crops, provenance(machine))
+    table = evaluation.write(found, (results or ROOT / "results") / "evaluations")
+    print(table.read_text())
+    print(f"wrote {table}")
+
+
 @app.command("solve")
 def solve_command(
     cardinality: Annotated[int, typer.Option("--cardinality", min=1, help="C.")],

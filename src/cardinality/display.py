@@ -1,15 +1,17 @@
 """How far a grid is: bars on a terminal, lines in a log."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, track
 
 from cardinality.estimate import duration
 from cardinality.plan import Run
+
+Item = TypeVar("Item")
 
 # In a log, a line at least so often (seconds) while nothing ends.
 HEARTBEAT = 60.0
@@ -105,3 +107,9 @@ class Display:
         self.console.print(
             f"{text}  ({self._state()})", highlight=False, markup=False, soft_wrap=True
         )
+
+
+def tracked(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    """Pass items on and show on standard error how many of ``total`` have passed."""
+    console = Console(stderr=True)
+    yield from track(items, description, total, console=console, disable=not console.is_terminal)

@@ -73,6 +73,7 @@ class ResNeXt(nn.Module):
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
+        self.architecture = architecture
         channels = architecture.base
         self.maxpool: nn.Module
         if architecture.stem == "imagenet":

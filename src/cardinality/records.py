@@ -5,6 +5,7 @@ results/PROTOCOL/
   runs/RUN/epochs.csv    every epoch
   failed/RUN/            the same of a run that failed; a later success takes its place
   checkpoints/RUN.pt     where an unfinished run goes on; not in git
+  weights/RUN.safetensors  the weights of a finished one; not in git
   tables/, plots/        made from the records alone
 """
 
@@ -130,6 +131,10 @@ class Results:
     def checkpoint(self, name: str) -> Path:
         """File that an unfinished run goes on from."""
         return self.folder / "checkpoints" / f"{name}.pt"
+
+    def weights(self, name: str) -> Path:
+        """File with a finished run's weights, for `cardinality evaluate`; not in git."""
+        return self.folder / "weights" / f"{name}.safetensors"
 
     def status(self, name: str) -> Status:
         """Whether a run is done, failed or missing."""

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
 from cardinality.configuration import Training
-from cardinality.data.device import Waited, batches
+from cardinality.data.device import Waited, batches, channel_statistics
 from cardinality.data.store import DataSet
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
@@ -121,6 +121,7 @@ class Trainer:
         # Order and augmentation have a generator of their own, so that they are the same for
         # every net with this seed, however many numbers its initialisation took.
         self.generator = torch.Generator().manual_seed(run.seed)
+        self.statistics = channel_statistics(images)
         self.train_images, self.test_images = batches(images, run.training, self.device)
         self.steps = -(-len(self.train_images) // run.training.batch)
         self.scheduler = scheduler(self.optimizer, run.training, self.steps)

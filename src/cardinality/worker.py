@@ -10,6 +10,7 @@ from cardinality.datasets import DataSpec
 from cardinality.plan import Run
 from cardinality.records import Provenance, Report, Results, make_record
 from cardinality.training import Diverged, Stopped, Trainer, train, weights_checksum
+from cardinality.weights import save_weights
 
 
 @lru_cache(maxsize=1)
@@ -46,6 +47,7 @@ def compute(
             raise
         failure = f"{type(error).__name__}: {error}"
     else:
+        save_weights(trainer.net, results.weights(run.name), run.name, trainer.statistics)
         weights = weights_checksum(trainer.net)
         record = make_record(run, provenance, checksum, trainer.epochs, weights)
         results.write(record, trainer.epochs)

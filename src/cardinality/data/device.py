@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from cardinality.configuration import Training
+from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.folders import ClassFolders
-from cardinality.data.images import Images
+from cardinality.data.images import Images, Statistics
 from cardinality.data.resident import ResidentImages
 from cardinality.data.streamed import StreamedImages
 
@@ -33,6 +34,13 @@ class Batches(Protocol):
         ...
 
 
+def channel_statistics(images: Images | ClassFolders) -> Statistics:
+    """Mean and deviation of each channel, in 0 to 255, that batches have taken off."""
+    if isinstance(images, ClassFolders):
+        return IMAGENET_STATISTICS
+    return images.channel_statistics()
+
+
 def batches(
     images: Images | ClassFolders, training: Training, device: torch.device
 ) -> tuple[Batches, Batches]:
@@ -42,7 +50,7 @@ def batches(
             StreamedImages(images.train, images.data, device, training.flip),
             StreamedImages(images.test, images.data, device),
         )
-    statistics = images.channel_statistics()
+    statistics = channel_statistics(images)
     return (
         ResidentImages(images.train, statistics, device, training.shift, training.flip),
         ResidentImages(images.test, statistics, device),

@@ -1,0 +1,121 @@
+"""Weights as files: ours with what they need to be used again, and other people's, read safely."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from cardinality.data.images import Statistics
+from cardinality.errors import UserError
+from cardinality.network import ResNeXt
+from cardinality.settings import Architecture, Setting, Stem
+
+# Under which key checkpoints keep the net: this suite's training, torchvision's references.
+CHECKPOINT_KEYS = ("net", "model", "state_dict")
+
+
+def save_weights(net: torch.nn.Module, path: Path, name: str, statistics: Statistics) -> None:
+    """Write a net's weights as safetensors, aside and then into place.
+
+    Args:
+        net: whose state is saved.
+        path: the file.
+        name: of the run that trained it.
+        statistics: mean and deviation of each channel, in 0 to 255, that its images had taken off.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    save_file(state, aside, {"run": name, "statistics": json.dumps(statistics)})
+    aside.replace(path)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read weights and what the file says of them, without running anything in it.
+
+    A file that ends in ``.safetensors`` is one; any other is read with torch's ``weights_only``,
+    which refuses pickles that hold more than tensors and plain values.
+
+    Raises:
+        UserError: no such file, a damaged one, or one that holds something else.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; allowed: .safetensors, or weights saved by torch")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- no dict
+                return weights, dict(file.metadata() or {})
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as weights: {_first_line(error)}") from None
+    except Exception as error:  # pickle.UnpicklingError and whatever a damaged pickle leads to
+        raise UserError(f"{path}: refused: {_first_line(error)}") from None
+    return _state(content, path), {}
+
+
+def _state(content: Any, path: Path) -> dict[str, Tensor]:
+    for key in CHECKPOINT_KEYS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path}: holds no weights; allowed: names with tensors")
+    for name, value in content.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise UserError(f"{path}: {name!r} is no tensor; allowed: names with tensors")
+    return dict(content)
+
+
+def net_with(
+    weights: Mapping[str, Tensor], path: Path, setting: Setting, depth: int, stem: Stem
+) -> ResNeXt:
+    """The net of a setting and depth with given weights.
+
+    Base, classes, shortcuts and the kind of block are those of the weights.
+
+    Raises:
+        UserError: the weights are another net's, with the first tensor that differs.
+    """
+    try:
+        base, classes = len(weights["conv1.weight"]), len(weights["fc.weight"])
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{path}: has no conv1.weight and fc.weight; allowed: a ResNeXt's"
+        ) from None
+    net = ResNeXt(
+        Architecture(
+            setting,
+            depth,
+            stem,
+            classes,
+            base,
+            residual="layer1.0.downsample.0.weight" in weights,
+            block="preactivation" if "norm.0.weight" in weights else "original",
+        )
+    )
+    expected = net.state_dict()
+    for name in (*expected, *weights):
+        theirs, ours = weights.get(name), expected.get(name)
+        if theirs is None or ours is None or theirs.shape != ours.shape:
+            raise UserError(
+                f"{path}: no weights of {setting} at depth {depth}: {name} is"
+                f" {_shape(theirs)}, expected {_shape(ours)}"
+            )
+    net.load_state_dict(dict(weights), strict=True)
+    return net
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else " x ".join(map(str, tensor.shape)) or "a number"
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(lines[0].split())[:200]
