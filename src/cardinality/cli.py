@@ -287,10 +287,10 @@ def evaluate_command(
     samples = evaluation.find_samples(data, net.architecture.classes)
     crops = evaluation.Crops(resize, crop, views, interpolation)
     where = torch.device(machine.device)
-    batches = evaluation.stream(
-        samples, crops, evaluation.statistics_of(metadata), min(machine.cores, len(samples))
-    )
     count = -(-len(samples) // evaluation.BATCH)
+    batches = evaluation.stream(
+        samples, crops, evaluation.statistics_of(metadata), min(machine.cores, count - 1)
+    )
     wrong = evaluation.count_errors(net.to(where), tracked(batches, count, "evaluating"), where)
     found = evaluation.evaluation(weights, net, wrong, samples, data, crops, provenance(machine))
     table = evaluation.write(found, (results or ROOT / "results") / "evaluations")

@@ -18,6 +18,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.functional import pil_to_tensor
 
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.decoding import UnreadableImage, decode
@@ -52,22 +53,32 @@ class Crops:
     views: Views
     interpolation: Literal["bilinear", "bicubic"]
 
-    def transform(self, statistics: Statistics) -> v2.Transform:
+    def transform(self, statistics: Statistics) -> v2.Compose:
         """From a PIL image to its views (V, 3, crop, crop), normalised.
 
         Args:
             statistics: mean and deviation of each channel, in 0 to 255.
         """
-        # Torchvision's published weights come with just this (its presets.ImageClassification).
         mean, deviation = ([value / 255 for value in values] for values in statistics)
-        steps: list[v2.Transform] = [
-            v2.Resize(self.resize, InterpolationMode(self.interpolation), antialias=True),
-            v2.TenCrop(self.crop) if self.views == "ten" else v2.CenterCrop(self.crop),
-            v2.PILToTensor(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(mean, deviation),
-        ]
-        return v2.Compose(steps)
+        # Torchvision's published weights come with just this (its presets.ImageClassification).
+        return v2.Compose(
+            [
+                v2.Resize(self.resize, InterpolationMode(self.interpolation), antialias=True),
+                v2.TenCrop(self.crop) if self.views == "ten" else v2.CenterCrop(self.crop),
+                stack,
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(mean, deviation),
+            ]
+        )
+
+
+def stack(views: Image.Image | tuple[Image.Image, ...]) -> Tensor:
+    """Views as one tensor (V, 3, H, W) of uint8.
+
+    Of a tuple of tensors the transforms that follow would take the first one alone.
+    """
+    images = views if isinstance(views, tuple) else (views,)
+    return torch.stack([pil_to_tensor(image) for image in images])
 
 
 class Photographs(Dataset[Answer]):
@@ -83,10 +94,9 @@ class Photographs(Dataset[Answer]):
     def __getitem__(self, index: int) -> Answer:
         name, label = self.samples[index]
         try:
-            views = self.transform(Image.fromarray(decode(Path(name))))
+            return self.transform(Image.fromarray(decode(Path(name)))), label
         except UnreadableImage as error:
             return str(error)
-        return torch.stack(views) if isinstance(views, tuple | list) else views[None], label
 
 
 class Evaluation(Strict):

@@ -1,0 +1,98 @@
+"""The doctor passes a sound machine, and each thing that may be wrong fails its own check."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cardinality import doctor
+from cardinality.cli import main
+from cardinality.machine import Machine
+from cardinality.plan import Plan, make_plan
+
+
+def test_a_sound_machine_passes(
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    data_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["doctor", "--protocol", str(files[1]), "--device", "cpu", "--results"]
+    # 8x14d and 1x100d have no whole width at base 16.
+    files[1].write_text(files[1].read_text().replace("base: 16", "base: 32"))
+    monkeypatch.setattr(sys, "argv", ["cardinality", *arguments, str(tmp_path / "results")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    out = capsys.readouterr().out
+    assert caught.value.code == 0, out
+    for check in ("torch", "device", "convolution 8x14d", "same bits twice", "disk", "data"):
+        assert f"pass  {check}" in out
+
+
+def test_every_shape_of_every_setting_is_checked(machine: Machine) -> None:
+    plan = make_plan("table3", "imagenet", machine)
+    shapes = doctor.convolutions(plan.runs())
+    assert set(shapes) == {"1x64d", "2x40d", "4x24d", "8x14d", "32x4d"}
+    # Four stages, and the first block of three of them has a stride.
+    assert all(len(layers) == 7 for layers in shapes.values())
+    assert {layer.side for layer in shapes["32x4d"]} == {56, 28, 14, 7}
+
+
+def test_a_convolution_that_computes_otherwise_is_found(
+    tiny: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny.runs()[0]
+    layer = doctor.convolutions([run])[str(run.architecture.setting)][0]
+    assert doctor.convolution_error(layer, run) < doctor.TOLERANCE["float32"]
+    conv2d = torch.nn.functional.conv2d
+
+    def wrong(x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        y: torch.Tensor = conv2d(x, *rest)
+        return y if x.dtype == torch.float64 else y * 1.001
+
+    monkeypatch.setattr(doctor, "conv2d", wrong)
+    finding = doctor.grouped_convolution("1x64d", [layer], run)
+    assert not finding.passed
+
+
+def test_bfloat16_is_held_to_what_bfloat16_can(tiny: Plan) -> None:
+    run = tiny.runs()[0]
+    run = replace(run, numerics=replace(run.numerics, precision="bfloat16"))
+    layer = doctor.convolutions([run])[str(run.architecture.setting)][0]
+    error = doctor.convolution_error(layer, run)
+    assert 1e-4 < error < doctor.TOLERANCE["bfloat16"]
+
+
+def test_a_library_that_is_too_old_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version", lambda name: "0.0.1" if name == "torch" else "999")
+    found = {finding.check: finding for finding in doctor.versions()}
+    assert not found["torch"].passed
+    assert "needs >=" in found["torch"].detail
+    assert found["numpy"].passed
+    assert "pytest" not in found  # only what runs need
+
+
+def test_a_full_disk_and_missing_data_fail(
+    tiny: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        free = 1000
+
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _path: Full)  # type: ignore[attr-defined]
+    assert not doctor.free_disk(tiny.runs(), tmp_path / "not" / "yet").passed
+    monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path))
+    plan = make_plan("table3", "cifar10", Machine("cpu", "a CPU", 2, False))
+    finding = doctor.data(plan.protocol)
+    assert not finding.passed
+    assert "CIFAR-10: looked for" in finding.detail
+
+
+def test_bfloat16_without_instructions_fails(tiny: Plan) -> None:
+    run = tiny.runs()[0]
+    run = replace(run, numerics=replace(run.numerics, precision="bfloat16"))
+    assert not doctor.device(Machine("cpu", "a CPU", 2, False), run).passed
+    assert doctor.device(Machine("cpu", "a CPU", 2, True), run).passed
