@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from cardinality import cli
-from cardinality.cli import main, parse_duration, select
+from cardinality.cli import main
 from cardinality.errors import UserError
 from cardinality.estimate import duration, estimate
 from cardinality.machine import Machine
+from cardinality.options import parse_duration
 from cardinality.plan import Plan, make_plan
 from cardinality.records import Results
 
@@ -136,10 +137,10 @@ def test_estimates_come_from_records_of_this_kind_of_machine(
 
 def test_a_selection_narrows_a_plan(machine: Machine) -> None:
     plan = make_plan("table3", "quick", machine)
-    assert select(plan) == plan.runs()
-    chosen = select(plan, only="32x4d", depth="base", seed=0)
+    assert plan.select() == plan.runs()
+    chosen = plan.select(only="32x4d", role="base", seed=0)
     assert [run.name[:20] for run in chosen] == ["32x4d-depth11-seed0-"]
-    assert len(select(plan, depth="deep")) == 15
+    assert len(plan.select(role="deep")) == 15
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The command line. Statuses: 0 done, 1 some run failed, 2 the user's mistake, in one line."""
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,16 +8,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cardinality.errors import UserError
+from cardinality.options import (
+    AblationArgument,
+    BatchOption,
+    ComputeOn,
+    DataOption,
+    DepthOption,
+    DeviceOption,
+    OnlyOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedOption,
+    SeedsOption,
+    StemOption,
+    parse_duration,
+)
 
 # Only what every command needs is imported here, so that each one starts at once.
 if TYPE_CHECKING:
     from cardinality.machine import Machine
-    from cardinality.plan import Plan, Run
+    from cardinality.plan import Plan
     from cardinality.records import Results
-
-DeviceOption = Literal["auto", "cpu", "cuda"]
-StemOption = Literal["imagenet", "cifar", "cifar-stride2"]
-RoleOption = Literal["base", "deep", "double", "residual"]
 
 app = typer.Typer(
     name="cardinality",
@@ -27,27 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-AblationArgument = Annotated[
-    str, typer.Argument(metavar="ABLATION", help="A name (table3) or a .yaml file.")
-]
-ProtocolOption = Annotated[str, typer.Option("--protocol", help="A name (quick) or a .yaml file.")]
-SeedsOption = Annotated[
-    int | None, typer.Option("--seeds", min=1, help="How many seeds; by default the protocol's.")
-]
-ResultsOption = Annotated[
-    Path | None,
-    typer.Option("--results", help="Where results are; by default results/ of the checkout."),
-]
-DataOption = Annotated[
-    Path | None,
-    typer.Option("--data", help="Where data sets are; else $CARDINALITY_DATA, else data/."),
-]
-BatchOption = Annotated[
-    int | None,
-    typer.Option("--batch", min=2, help="Another batch; the rate changes in proportion."),
-]
-ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 
 
 def _open(
@@ -78,8 +67,10 @@ def plan_command(
     seeds: SeedsOption = None,
     device: ComputeOn = "auto",
     results: ResultsOption = None,
-    data: DataOption = None,
     batch: BatchOption = None,
+    only: OnlyOption = None,
+    depth: DepthOption = None,
+    seed: SeedOption = None,
 ) -> None:
     """Show every run with its cost and state, and how long the missing ones would take."""
     from tabulate import tabulate
@@ -89,7 +80,9 @@ def plan_command(
     from cardinality.estimate import estimate
     from cardinality.executors import side_by_side
 
-    plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
+    plan, found, machine = _open(ablation, protocol, seeds, device, results, None, batch)
+    chosen = plan.select(only, depth, seed)
+    names = {run.name for run in chosen}
     lines: list[tuple[object, ...]] = []
     for entry in plan.entries:
         row, net = entry.row, entry.architecture
@@ -99,7 +92,8 @@ def plan_command(
         cost = entry.complexity
         common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
         for run in entry.runs:
-            lines.append((*common, run.seed, found.status(run.name), run.name))
+            if run.name in names:
+                lines.append((*common, run.seed, found.status(run.name), run.name))
         if not entry.runs:
             lines.append((*common, "", "arithmetic alone", ""))
     headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
@@ -107,10 +101,10 @@ def plan_command(
     if plan.remark is not None:
         print(f"\nNote: {plan.remark}.")
     if plan.ablation.trains:
-        absent = missing(plan.runs(), found)
+        absent = missing(chosen, found)
         jobs = side_by_side(machine, plan.protocol.numerics.threads)
         time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
-        print(f"\n{len(plan.runs()) - len(absent)} of {len(plan.runs())} runs are there.", end=" ")
+        print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
 
 
@@ -123,13 +117,9 @@ def run_command(
     results: ResultsOption = None,
     data: DataOption = None,
     batch: BatchOption = None,
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="SETTING", help="Only this setting.")
-    ] = None,
-    depth: Annotated[
-        RoleOption | None, typer.Option("--depth", help="Only the depth of this role.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Only this seed.")] = None,
+    only: OnlyOption = None,
+    depth: DepthOption = None,
+    seed: SeedOption = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed runs again.")
     ] = False,
@@ -152,7 +142,7 @@ def run_command(
 
     limit = None if stop_after is None else parse_duration(stop_after)
     plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
-    chosen = select(plan, only, depth, seed)
+    chosen = plan.select(only, depth, seed)
     absent = missing(chosen, found, retry_failed)
     if show_committed and plan.protocol.committed and any(found.finished()):
         _render(plan, found)
@@ -370,49 +360,6 @@ def inspect(
     print(f"{setting}, depth {depth}, {stem} stem of {base}, {classes} classes, {side} x {side}\n")
     headings = ("stage", "group conv width", "parameters", "MACs", "activations")
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 4)))
-
-
-def select(
-    plan: "Plan", only: str | None = None, depth: RoleOption | None = None, seed: int | None = None
-) -> "list[Run]":
-    """The runs of a plan that options narrow it to, in the plan's order.
-
-    Raises:
-        UserError: none are left, with what there is.
-    """
-    from cardinality.settings import Setting
-
-    setting = None if only is None else Setting.parse(only)
-    chosen = {
-        run.name
-        for entry in plan.entries
-        for run in entry.runs
-        if setting in (None, entry.row.setting)
-        and depth in (None, entry.role)
-        and seed in (None, run.seed)
-    }
-    if plan.ablation.trains and not chosen:
-        settings = ", ".join(dict.fromkeys(str(entry.row.setting) for entry in plan.entries))
-        roles = ", ".join(dict.fromkeys(entry.role for entry in plan.entries))
-        seeds = len(plan.entries[0].runs)
-        raise UserError(
-            f"{plan.ablation_name} has no such run; allowed: --only {settings}; --depth {roles};"
-            f" --seed 0 to {seeds - 1}"
-        )
-    return [run for run in plan.runs() if run.name in chosen]
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of ``90s``, ``9m``, ``1h30m``.
-
-    Raises:
-        UserError: not of that form.
-    """
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    if match is None or not text:
-        raise UserError(f"--stop-after {text!r}: allowed are times like 90s, 9m, 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
 
 
 def main() -> None:

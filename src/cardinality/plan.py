@@ -14,7 +14,7 @@ from cardinality.configuration import Ablation, Protocol, Role, Row, Training, l
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.machine import Device, Machine, Precision
-from cardinality.settings import Architecture
+from cardinality.settings import Architecture, Setting
 
 # The checkout: the package is installed from it in editable form.
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +143,32 @@ class Plan:
         """
         unique = {run.name: run for entry in self.entries for run in entry.runs}
         return sorted(unique.values(), key=lambda run: (run.seed, -run.cost))
+
+    def select(
+        self, only: str | None = None, role: Role | None = None, seed: int | None = None
+    ) -> list[Run]:
+        """The runs of one setting, one depth or one seed, in the same order.
+
+        Raises:
+            UserError: there are none, with what there is.
+        """
+        setting = None if only is None else Setting.parse(only)
+        chosen = {
+            run.name
+            for entry in self.entries
+            for run in entry.runs
+            if setting in (None, entry.row.setting)
+            and role in (None, entry.role)
+            and seed in (None, run.seed)
+        }
+        if self.ablation.trains and not chosen:
+            settings = ", ".join(dict.fromkeys(str(entry.row.setting) for entry in self.entries))
+            roles = ", ".join(dict.fromkeys(entry.role for entry in self.entries))
+            raise UserError(
+                f"{self.ablation_name} has no such run; allowed: --only {settings};"
+                f" --depth {roles}; --seed 0 to {len(self.entries[0].runs) - 1}"
+            )
+        return [run for run in self.runs() if run.name in chosen]
 
     def with_numerics(self, numerics: Numerics) -> "Plan":
         """The same runs with other numerics, as another machine would have resolved them."""
