@@ -28,8 +28,8 @@ def test_a_record_reads_back_as_it_was_written(
         assert record.configuration == run.configuration
         assert record.numerics == run.numerics
         assert record.final is not None
-        assert [epoch["epoch"] for epoch in results.epochs(run.name)] == [1, 2]
-        assert results.epochs(run.name)[-1]["top1_error"] == record.final.top1_error
+        assert [epoch["epoch"] for epoch in results.epochs(record)] == [1, 2]
+        assert results.epochs(record)[-1]["top1_error"] == record.final.top1_error
     assert len(list(results.finished())) == 2
 
 
@@ -83,6 +83,10 @@ def test_a_damaged_record_gets_one_line(
                 json.dumps({**content, "extra": 1}),
                 json.dumps({**content, "name": "other"}),
                 json.dumps({**content, "configuration": {"numerics": {"bad": 1}}}),
+                json.dumps({**content, "configuration": {**content["configuration"], "seed": 9}}),
+                json.dumps({**content, "final": None}),
+                json.dumps({**content, "final": {**content["final"], "top1_error": -5.0}}),
+                json.dumps({**content, "status": "failed"}),
                 json.dumps([content]),
             ]
         )
@@ -99,9 +103,11 @@ def test_a_damaged_list_of_epochs_gets_one_line(
 ) -> None:
     results = Results(tmp_path)
     put_records(tiny, results)
-    name = tiny.runs()[0].name
-    path = tmp_path / "runs" / name / "epochs.csv"
-    for text in ("epoch,rate\n1,x\n", "epoch,rate\n1\n", "epoch\n1,2\n"):
+    record = results.read(tiny.runs()[0].name)
+    assert record is not None
+    path = tmp_path / "runs" / record.name / "epochs.csv"
+    damaged = ["epoch,rate\n1,x\n", "epoch,rate\n1\n", "epoch\n1,2\n", "epoch\n1\n", "rate\n1\n2\n"]
+    for text in [*damaged, "epoch\n2\n1\n", "", "epoch\n1\n2\n" + "3\n" * 500_000]:
         path.write_text(text)
         with pytest.raises(UserError, match=r"epochs\.csv: cannot be read"):
-            results.epochs(name)
+            results.epochs(record)

@@ -8,13 +8,16 @@ import torch
 import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
+from cardinality.data.store import load_images
 from cardinality.errors import UserError
+from cardinality.evaluation import precision_of, statistics_of
 from cardinality.network import ResNeXt, build
+from cardinality.plan import Plan
 from cardinality.settings import Setting
+from cardinality.training import Trainer
 from cardinality.weights import load_weights, net_with, save_weights
-
-STATISTICS = ((1.0, 2.0, 3.0), (4.0, 5.0, 6.0))
 
 
 @pytest.fixture
@@ -29,16 +32,30 @@ def same(one: torch.nn.Module, two: torch.nn.Module) -> bool:
     )
 
 
+@pytest.fixture
+def trainer(tiny: Plan, data_root: Path) -> Trainer:
+    run = tiny.runs()[0]
+    return Trainer(run, load_images(run.data))
+
+
 def test_our_weights_come_back_with_what_they_were_trained_with(
-    net: ResNeXt, tmp_path: Path
+    trainer: Trainer, tmp_path: Path
 ) -> None:
-    path = tmp_path / "run.safetensors"
-    save_weights(net, path, "run", STATISTICS)
+    path = tmp_path / "weights" / "run.safetensors"
+    save_weights(trainer, path)
     weights, metadata = load_weights(path)
-    assert metadata["run"] == "run"
-    assert metadata["statistics"] == "[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]"
-    assert same(net, net_with(weights, path, Setting(4, 24), 11, "cifar"))
-    assert [file.name for file in tmp_path.iterdir()] == ["run.safetensors"]
+    assert metadata["run"] == trainer.run.name
+    assert statistics_of(metadata) == trainer.statistics
+    assert precision_of(metadata) == "float32"
+    net = trainer.run.architecture
+    assert same(trainer.net, net_with(weights, path, net.setting, net.depth, net.stem))
+    assert [file.name for file in path.parent.iterdir()] == ["run.safetensors"]
+
+
+@pytest.mark.parametrize("statistics", ["[]", "x", "[[1, 2], [3, 4]]", "[[1, 2, 3], [0, 1, 1]]"])
+def test_statistics_that_are_none_are_refused(statistics: str) -> None:
+    with pytest.raises(UserError, match="statistics"):
+        statistics_of({"statistics": statistics})
 
 
 @pytest.mark.parametrize("key", [None, "net", "model", "state_dict"])
@@ -116,11 +133,11 @@ def test_damaged_files_get_one_line(tmp_path: Path, data: st.DataObject) -> None
     if path.suffix == ".pth":
         torch.save(state, path)
     else:
-        save_weights(torch.nn.Linear(2, 3), path, "run", STATISTICS)
+        save_file(state, path)
     whole = path.read_bytes()
     junk = data.draw(st.sampled_from(["cut", "random", "empty"]))
     if junk == "cut":
-        path.write_bytes(whole[: data.draw(st.integers(1, 200))])
+        path.write_bytes(whole[: data.draw(st.integers(1, len(whole) - 1))])
     elif junk == "random":
         path.write_bytes(data.draw(st.binary(min_size=1, max_size=300)))
     else:

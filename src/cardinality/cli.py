@@ -281,8 +281,12 @@ def evaluate_command(
     batches = evaluation.stream(
         samples, crops, evaluation.statistics_of(metadata), min(machine.cores, count - 1)
     )
-    wrong = evaluation.count_errors(net.to(where), tracked(batches, count, "evaluating"), where)
-    found = evaluation.evaluation(weights, net, wrong, samples, data, crops, provenance(machine))
+    precision = evaluation.precision_of(metadata)
+    seen = tracked(batches, count, "evaluating")
+    wrong = evaluation.count_errors(net.to(where), seen, where, precision)
+    found = evaluation.evaluation(
+        weights, net, wrong, samples, data, crops, precision, provenance(machine)
+    )
     table = evaluation.write(found, (results or ROOT / "results") / "evaluations")
     print(table.read_text())
     print(f"wrote {table}")

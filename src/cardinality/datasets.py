@@ -89,7 +89,7 @@ class Folders(Strict):
     """Photographs in class folders, ``train/CLASS/*`` and ``val/CLASS/*`` (or ``test/CLASS/*``).
 
     Attributes:
-        title: what tables call the set.
+        title: what tables call the set; no part of a run's identity.
         folders: names below the data root under which it may lie; the first that is there.
         how_to_get: for the message where none is there; no part of a run's identity.
         classes, train, test: how many classes and images it has; checked before training.
@@ -102,7 +102,7 @@ class Folders(Strict):
     """
 
     name: Literal["folders"]
-    title: str
+    title: str = Field(exclude=True)
     folders: tuple[FolderName, ...] = Field(min_length=1)
     how_to_get: str = Field(exclude=True)
     classes: int = Field(ge=2, le=100_000)

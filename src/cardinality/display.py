@@ -1,7 +1,7 @@
 """How far a grid is: bars on a terminal, lines in a log."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -31,8 +31,11 @@ class Display:
     def __init__(self, runs: Sequence[Run], expected: float) -> None:
         self.costs = {run.name: run.cost for run in runs}
         self.epochs = {run.name: run.training.epochs for run in runs}
+        self.all_costs = sum(self.costs.values())
         self.expected = expected
         self.parts = dict.fromkeys(self.costs, 0.0)
+        # What earlier sittings had done of a run when it went on: no work of this one.
+        self.before: dict[str, float] = {}
         self.ended_runs = 0
         self.console = Console()
         self.bars = Progress(
@@ -68,6 +71,7 @@ class Display:
         if name not in self.tasks:
             return  # said before it ended, heard after
         self.parts[name] = epochs / self.epochs[name]
+        self.before.setdefault(name, self.parts[name])
         state = f"epoch {int(epochs)}/{self.epochs[name]}"
         self.bars.update(self.tasks[name], completed=self.parts[name], state=state)
 
@@ -82,22 +86,26 @@ class Display:
 
     def refresh(self) -> None:
         """Bring the total up to date."""
-        self.bars.update(self.total, completed=self.fraction, state=self._state())
+        self.bars.update(self.total, completed=self._share(self.parts), state=self._state())
         if not self.console.is_terminal and time.monotonic() - self.spoken > HEARTBEAT:
-            self._say("running")
+            self._say("running " + ", ".join(map(self._epoch, self.tasks)))
 
-    @property
-    def fraction(self) -> float:
-        """How much of all multiply-adds is done."""
-        done = sum(self.costs[name] * part for name, part in self.parts.items())
-        return done / sum(self.costs.values())
+    def _epoch(self, name: str) -> str:
+        """Which run, and how many of its epochs are done."""
+        done = int(self.parts[name] * self.epochs[name])
+        return f"{name.rpartition('-')[0]} epoch {done}/{self.epochs[name]}"
+
+    def _share(self, parts: Mapping[str, float]) -> float:
+        """How much of all multiply-adds some parts of runs are."""
+        return sum(self.costs[name] * part for name, part in parts.items()) / self.all_costs
 
     def remaining(self) -> float:
         """Seconds that are left."""
-        fraction, elapsed = self.fraction, time.monotonic() - self.start
-        if fraction < 0.02:
-            return max(0.0, self.expected - elapsed)
-        return elapsed * (1 - fraction) / fraction
+        elapsed = time.monotonic() - self.start
+        there, before = self._share(self.parts), self._share(self.before)
+        if there - before < 0.02:
+            return max(0.0, self.expected * (1 - before) - elapsed)
+        return elapsed * (1 - there) / (there - before)
 
     def _state(self) -> str:
         return f"{self.ended_runs}/{len(self.costs)} runs, {duration(self.remaining())} left"

@@ -21,15 +21,18 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_to_tensor
 
 from cardinality.data.augmentation import IMAGENET_STATISTICS
-from cardinality.data.decoding import UnreadableImage, decode
+from cardinality.data.decoding import ENDINGS, UnreadableImage, decode
 from cardinality.data.folders import Sample, scan
 from cardinality.data.images import Statistics
 from cardinality.data.streamed import Answer, collate
 from cardinality.errors import UserError
+from cardinality.files import written_aside
+from cardinality.machine import Precision
 from cardinality.markdown import number, to_markdown
 from cardinality.network import ResNeXt
 from cardinality.records import Provenance
 from cardinality.strict import Strict
+from cardinality.training import exact_float32
 
 Views = Literal["center", "ten"]
 BATCH = 50
@@ -104,7 +107,9 @@ class Evaluation(Strict):
 
     Attributes:
         weights, weights_checksum: the file's name, and SHA-256 over its bytes (16 digits of it).
-        data: the folder's name.
+        data: the folder's name and that of the one it lies in.
+        data_checksum: over names of all images; 16 hexadecimal digits.
+        precision: of the forward pass.
         images: how many there are, n.
         top1_error, top5_error: with the bounds of a 95 % Wilson interval; no top-5 error with
             fewer than five classes. The interval is of the images drawn, not of training again.
@@ -115,6 +120,8 @@ class Evaluation(Strict):
     setting: str
     depth: int
     data: str
+    data_checksum: str
+    precision: Precision
     images: int
     classes: int
     resize: int
@@ -144,33 +151,60 @@ def find_samples(folder: Path, classes: int) -> list[Sample]:
             f"{folder}: {len(split.classes)} class folders ({shown}...), and the weights have"
             f" {classes} classes; allowed: as many folders as classes"
         )
-    if not split.count:
-        raise UserError(f"{folder}: no images")
-    return split.samples()
+    samples = [sample for sample in split.samples() if sample[0].lower().endswith(ENDINGS)]
+    if not samples:
+        raise UserError(f"{folder}: no images; allowed: {' '.join(ENDINGS)}")
+    return samples
+
+
+def _names_checksum(samples: list[Sample], folder: Path) -> str:
+    names = "\n".join(str(Path(name).relative_to(folder)) for name, _ in samples)
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def precision_of(metadata: dict[str, str]) -> Precision:
+    """What weights were trained in: of ours it stands in the file, else float32."""
+    return "bfloat16" if metadata.get("precision") == "bfloat16" else "float32"
 
 
 def statistics_of(metadata: dict[str, str]) -> Statistics:
-    """What weights were trained with: of ours it stands in the file, else ImageNet's."""
+    """What weights were trained with: of ours it stands in the file, else ImageNet's.
+
+    Raises:
+        UserError: it stands there and is no mean and deviation of three channels.
+    """
     if "statistics" not in metadata:
         return IMAGENET_STATISTICS
-    mean, deviation = json.loads(metadata["statistics"])
-    return tuple(mean), tuple(deviation)
+    try:
+        mean, deviation = (tuple(map(float, part)) for part in json.loads(metadata["statistics"]))
+    except (ValueError, TypeError):
+        mean = deviation = ()
+    if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0:
+        raise UserError("weights: their statistics are no mean and deviation of three channels")
+    return mean, deviation
 
 
 @torch.no_grad()
 def count_errors(
-    net: ResNeXt, batches: Iterable[tuple[Tensor, Tensor]], device: torch.device
+    net: ResNeXt,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    device: torch.device,
+    precision: Precision = "float32",
 ) -> tuple[int, int]:
     """How many images are wrong by top-1 and by top-5.
 
     Args:
         net: in evaluation mode on the device.
         batches: views (B, V, 3, H, W) and labels (B,).
+        precision: in which convolutions multiply.
     """
+    exact_float32()
     wrong1 = wrong5 = 0
     for views, labels in batches:
         b, v = views.shape[:2]
-        logits = net(views.flatten(0, 1).to(device)).view(b, v, -1).mean(1)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = net(views.flatten(0, 1).to(device))
+        logits = logits.float().view(b, v, -1).mean(1)
         ranked = logits.topk(min(5, logits.shape[1])).indices == labels.to(device)[:, None]
         wrong1 += b - int(ranked[:, 0].sum())
         wrong5 += b - int(ranked.sum())
@@ -212,6 +246,7 @@ def evaluation(
     samples: list[Sample],
     folder: Path,
     crops: Crops,
+    precision: Precision,
     provenance: Provenance,
 ) -> Evaluation:
     """Put together what was measured; ``wrong`` is of top-1 and top-5."""
@@ -224,7 +259,9 @@ def evaluation(
         weights_checksum=checksum,
         setting=str(architecture.setting),
         depth=architecture.depth,
-        data=folder.resolve().name,
+        data="/".join(folder.resolve().parts[-2:]),
+        data_checksum=_names_checksum(samples, folder),
+        precision=precision,
         images=n,
         classes=architecture.classes,
         **asdict(crops),
@@ -244,20 +281,30 @@ def write(found: Evaluation, folder: Path) -> Path:
         The table, a Markdown file. It stands by itself: weights from elsewhere were made by other
         recipes, and are never put in a cell beside runs that were trained here.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    key = f"{found.weights_checksum}-{found.data}-{found.resize}-{found.crop}-{found.views}"
-    key += f"-{found.interpolation}"
+    key = f"{found.weights_checksum}-{found.data}-{found.data_checksum}-{found.resize}"
+    key += f"-{found.crop}-{found.views}-{found.interpolation}"
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
     record = folder / f"{name}.json"
-    aside = record.with_suffix(".part")
-    aside.write_text(found.model_dump_json(indent=1) + "\n")
-    aside.replace(record)
-    records = [
-        Evaluation.model_validate_json(path.read_text()) for path in sorted(folder.glob("*.json"))
-    ]
+    with written_aside(record) as aside:
+        aside.write_text(found.model_dump_json(indent=1) + "\n")
     table = folder / "evaluations.md"
-    table.write_text(page(records))
+    table.write_text(page(read(folder)))
     return table
+
+
+def read(folder: Path) -> list[Evaluation]:
+    """Every record in a folder, by name.
+
+    Raises:
+        UserError: a file that is no record.
+    """
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(Evaluation.model_validate_json(path.read_text()))
+        except (OSError, ValueError):
+            raise UserError(f"{path}: no record of an evaluation; move it elsewhere") from None
+    return records
 
 
 def page(records: list[Evaluation]) -> str:

@@ -75,7 +75,12 @@ class Pool:
         """Give a run to an idle worker."""
         taken = {number for number, _ in self.busy.values()}
         number = next(n for n in range(len(self.workers)) if n not in taken)
-        future = self.workers[number].submit(_work, run, self.folder, self.provenance)
+        task = (_work, run, self.folder, self.provenance)
+        try:
+            future = self.workers[number].submit(*task)
+        except BrokenProcessPool:  # it died while it had nothing to do
+            self._restart(number)
+            future = self.workers[number].submit(*task)
         self.busy[future] = (number, run)
 
     def poll(self, seconds: float) -> Iterator[Report]:
@@ -86,13 +91,19 @@ class Pool:
             try:
                 yield future.result()
             except BrokenProcessPool:
-                self.workers[number].shutdown(wait=False)
-                self.workers[number] = self._start()
-                yield self._record_death(run)
+                self._restart(number)
+                yield self._record_failure(
+                    run, "the worker process died (out of memory, or killed)"
+                )
+            except OSError as error:  # a full disk, where not even the failure could be written
+                yield Report(run, "failed", str(error))
 
-    def _record_death(self, run: Run) -> Report:
-        """A worker that dies cannot say of what; its run has failed and goes on when retried."""
-        reason = "the worker process died (out of memory, or killed)"
+    def _restart(self, number: int) -> None:
+        self.workers[number].shutdown(wait=False)
+        self.workers[number] = self._start()
+
+    def _record_failure(self, run: Run, reason: str) -> Report:
+        """A worker that dies cannot say so itself; its run goes on from its checkpoint on retry."""
         record = make_record(run, self.provenance, "", [], failure=reason)
         Results(self.folder).write(record, [])
         return Report(run, "failed", reason)

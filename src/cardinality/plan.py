@@ -33,6 +33,16 @@ class Numerics:
     threads: int
 
 
+def digest(configuration: dict[str, Any]) -> str:
+    """What names a configuration: 10 hexadecimal digits of a hash of its plain values.
+
+    A key that is added later must be left out of the configuration where it has the value that
+    every earlier run had; otherwise the records of those runs are not found any more.
+    """
+    text = json.dumps(configuration, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
 @dataclass(frozen=True)
 class Run:
     """One training run, completely; nothing else decides its result.
@@ -75,10 +85,9 @@ class Run:
     def name(self) -> str:
         """A readable slug and a hash of the configuration: ``32x4d-depth11-seed0-0a1b2c3d4e``."""
         net = self.architecture
-        text = json.dumps(self.configuration, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         plain = "" if net.residual else "-noshortcut"
-        return f"{net.setting}-depth{net.depth}{plain}-seed{self.seed}-{digest}"
+        ending = digest(self.configuration)
+        return f"{net.setting}-depth{net.depth}{plain}-seed{self.seed}-{ending}"
 
     @cached_property
     def complexity(self) -> Complexity:

@@ -17,12 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from cardinality.errors import UserError
-from cardinality.plan import Numerics, Run
+from cardinality.plan import Numerics, Run, digest
 from cardinality.strict import Strict
 
 if TYPE_CHECKING:  # training imports torch, which nothing that only reads needs
@@ -33,14 +33,17 @@ Status = Literal["done", "failed", "missing"]
 LARGEST_RECORD = 1_000_000  # bytes; ours are some thousand
 
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
 class Final(Strict):
     """The figures of the last epoch; errors in percent, top-5 only with five classes or more."""
 
     train_loss: float
-    train_error: float
+    train_error: Percent
     test_loss: float
-    top1_error: float
-    top5_error: float | None
+    top1_error: Percent
+    top5_error: Percent | None
 
 
 class Provenance(Strict):
@@ -92,10 +95,17 @@ class Record(Strict):
     provenance: Provenance
     finished: str
 
+    @model_validator(mode="after")
+    def _check(self) -> "Record":
+        if (self.status == "done") != (self.final is not None):
+            raise ValueError("final: stands in a record that is done, and in no other")
+        _ = self.numerics
+        return self
+
     @property
     def numerics(self) -> Numerics:
         """The numerics that the run was computed with."""
-        return Numerics(**self.configuration["numerics"])
+        return TypeAdapter(Numerics).validate_python(self.configuration.get("numerics"))
 
 
 @dataclass(frozen=True)
@@ -159,20 +169,26 @@ class Results:
         for path in sorted((self.folder / "runs").glob("*/run.json")):
             yield _parse(path)
 
-    def epochs(self, name: str) -> list[dict[str, float]]:
-        """Every epoch of a finished run, in order.
+    def epochs(self, record: Record) -> list[dict[str, float]]:
+        """Every epoch of a finished run, in order; a figure that was not measured is not a number.
 
         Raises:
-            UserError: a file that cannot be read.
+            UserError: a file that cannot be read, or that has not just the run's epochs.
         """
-        path = self.folder / "runs" / name / "epochs.csv"
+        path = self.folder / "runs" / record.name / "epochs.csv"
         try:
+            if path.stat().st_size > LARGEST_RECORD:
+                raise ValueError(f"larger than {LARGEST_RECORD:,} bytes")
             with path.open(newline="") as file:
-                rows = list(csv.DictReader(file))
+                lines = list(csv.DictReader(file))
             # Empty is a figure that was not measured; None is a column that is missing.
-            return [{k: float("nan" if v == "" else v) for k, v in row.items()} for row in rows]
-        except (OSError, ValueError, TypeError) as error:
+            rows = [{k: float("nan" if v == "" else v) for k, v in line.items()} for line in lines]
+            expected = record.configuration["training"]["epochs"]
+            if [row.get("epoch") for row in rows] != list(range(1, expected + 1)):
+                raise ValueError(f"expected the epochs 1 to {expected}")
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from None
+        return rows
 
     def write(self, record: Record, epochs: Sequence["Epoch"]) -> None:
         """Put a run's folder in place, all at once, and drop what it supersedes."""
@@ -189,12 +205,13 @@ class Results:
         (aside / "run.json").write_text(record.model_dump_json(indent=1) + "\n")
         target = self.folder / kind / record.name
         target.parent.mkdir(parents=True, exist_ok=True)
-        if record.status == "failed":  # a retry may fail again; the newer failure counts
-            shutil.rmtree(target, ignore_errors=True)
-        if target.exists():  # the same run finished twice: its first record stays
+        if record.status == "done" and target.exists():  # finished twice: its first record stays
             shutil.rmtree(aside)
-        else:
-            aside.replace(target)
+            return
+        if target.exists():  # a retry has failed again: the newer failure counts
+            target.replace(aside.with_suffix(".old"))
+        aside.replace(target)
+        shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
         if record.status == "done":
             shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
 
@@ -239,13 +256,12 @@ def _parse(path: Path) -> Record:
         if path.stat().st_size > LARGEST_RECORD:
             raise UserError(f"{path}: larger than {LARGEST_RECORD:,} bytes, so no record of ours")
         record = Record.model_validate(json.loads(path.read_text()))
-        _ = record.numerics
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: {key}: {first['msg']}; no record of ours") from None
     except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no record of ours: {error}") from None
-    if record.name != path.parent.name:
-        raise UserError(f"{path}: is the record of {record.name}, not of its folder")
+    if record.name != path.parent.name or not record.name.endswith(digest(record.configuration)):
+        raise UserError(f"{path}: is the record of another run than its folder's name says")
     return record

@@ -60,7 +60,7 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
         files += plots.save(
             lambda figure: plots.by_row(plan, table, figure), (8, height), results.plots / name
         )
-    epochs = {run: results.epochs(run) for run in done}
+    epochs = {name: results.epochs(record) for name, record in done.items()}
     files += plots.save(
         lambda figure: plots.curves(plan, epochs, figure),
         (9, 3.6),

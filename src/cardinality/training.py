@@ -1,7 +1,7 @@
 """One run from its plan to its result: the same loop for every scale and device."""
 
 import hashlib
-import os
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from cardinality.configuration import Training
 from cardinality.data.device import Waited, batches, channel_statistics
 from cardinality.data.store import DataSet
+from cardinality.files import written_aside
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
 from cardinality.variants import use_ghost_batch_norm
@@ -93,6 +94,13 @@ def scheduler(optimizer: torch.optim.Optimizer, training: Training, steps: int) 
     )
 
 
+def exact_float32() -> None:
+    """Make float32 mean float32 on GPUs too, where convolutions default to the shorter TF32."""
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    # Torch makes this attribute at run time, where mypy does not see it.
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+
+
 class Trainer:
     """The state of one run, which a checkpoint holds completely.
 
@@ -105,6 +113,7 @@ class Trainer:
         self.run = run
         self.device = torch.device(run.numerics.device)
         torch.set_num_threads(run.numerics.threads)
+        exact_float32()
         torch.manual_seed(run.seed)
         self.net = ResNeXt(run.architecture).to(self.device)
         if run.training.norm_images is not None:
@@ -154,6 +163,8 @@ class Trainer:
             on_step(number - 1 + step / self.steps)
         train_loss, train_error, _ = tally.means()
         test_loss, top1, top5 = self.evaluate()
+        if not math.isfinite(test_loss):
+            raise Diverged(f"test loss {test_loss} after epoch {number}")
         seconds = time.perf_counter() - start
         self.epochs.append(
             Epoch(
@@ -225,7 +236,8 @@ def train(trainer: Trainer, checkpoint: Path, on_step: Callable[[float], None]) 
     while len(trainer.epochs) < trainer.run.training.epochs:
         on_step(len(trainer.epochs))
         trainer.train_epoch(on_step)
-        _save(trainer.state_dict(), checkpoint)
+        with written_aside(checkpoint) as aside:
+            torch.save(trainer.state_dict(), aside)
 
 
 def weights_checksum(net: nn.Module) -> str:
@@ -235,11 +247,3 @@ def weights_checksum(net: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _save(state: dict[str, Any], path: Path) -> None:
-    """Write aside and move into place: whenever it is killed, a whole checkpoint is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    torch.save(state, aside)
-    aside.replace(path)

@@ -1,7 +1,6 @@
 """Weights as files: ours with what they need to be used again, and other people's, read safely."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,30 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cardinality.data.images import Statistics
 from cardinality.errors import UserError
+from cardinality.files import written_aside
 from cardinality.network import ResNeXt
 from cardinality.settings import Architecture, Setting, Stem
+from cardinality.training import Trainer
 
 # Under which key checkpoints keep the net: this suite's training, torchvision's references.
 CHECKPOINT_KEYS = ("net", "model", "state_dict")
 
 
-def save_weights(net: torch.nn.Module, path: Path, name: str, statistics: Statistics) -> None:
-    """Write a net's weights as safetensors, aside and then into place.
+def save_weights(trainer: Trainer, path: Path) -> None:
+    """Write the weights of a run as safetensors, with what is needed to evaluate them.
 
-    Args:
-        net: whose state is saved.
-        path: the file.
-        name: of the run that trained it.
-        statistics: mean and deviation of each channel, in 0 to 255, that its images had taken off.
+    That is the run's name, its precision, and the statistics that its images had taken off.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    save_file(state, aside, {"run": name, "statistics": json.dumps(statistics)})
-    aside.replace(path)
+    net = trainer.net.state_dict()
+    weights = {key: value.detach().cpu().contiguous() for key, value in net.items()}
+    metadata = {
+        "run": trainer.run.name,
+        "precision": trainer.run.numerics.precision,
+        "statistics": json.dumps(trainer.statistics),
+    }
+    with written_aside(path) as aside:
+        save_file(weights, aside, metadata)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -55,8 +55,11 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as weights: {_first_line(error)}") from None
-    except Exception as error:  # pickle.UnpicklingError and whatever a damaged pickle leads to
-        raise UserError(f"{path}: refused: {_first_line(error)}") from None
+    except Exception:  # pickle.UnpicklingError and whatever a damaged pickle leads to
+        # Torch's own message advises to read it without that protection.
+        raise UserError(
+            f"{path}: refused; allowed: .safetensors, or a file of torch with tensors alone"
+        ) from None
     return _state(content, path), {}
 
 
@@ -89,18 +92,17 @@ def net_with(
         raise UserError(
             f"{path}: has no conv1.weight and fc.weight; allowed: a ResNeXt's"
         ) from None
-    net = ResNeXt(
-        Architecture(
-            setting,
-            depth,
-            stem,
-            classes,
-            base,
-            residual="layer1.0.downsample.0.weight" in weights,
-            block="preactivation" if "norm.0.weight" in weights else "original",
-        )
+    architecture = Architecture(
+        setting,
+        depth,
+        stem,
+        classes,
+        base,
+        residual="layer1.0.downsample.0.weight" in weights,
+        block="preactivation" if "norm.0.weight" in weights else "original",
     )
-    expected = net.state_dict()
+    with torch.device("meta"):  # shapes first: a file can claim any size without holding it
+        expected = ResNeXt(architecture).state_dict()
     for name in (*expected, *weights):
         theirs, ours = weights.get(name), expected.get(name)
         if theirs is None or ours is None or theirs.shape != ours.shape:
@@ -108,6 +110,7 @@ def net_with(
                 f"{path}: no weights of {setting} at depth {depth}: {name} is"
                 f" {_shape(theirs)}, expected {_shape(ours)}"
             )
+    net = ResNeXt(architecture)
     net.load_state_dict(dict(weights), strict=True)
     return net
 

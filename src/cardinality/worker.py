@@ -38,23 +38,23 @@ def compute(
         images, checksum = _images(run.data)
         trainer = Trainer(run, images)
         train(trainer, checkpoint, on_step)
-    except Stopped:
-        return Report(run, "stopped")
-    except Diverged as error:
-        failure = str(error)
-    except Exception as error:  # whatever went wrong in one run must not end the others
-        if os.environ.get("CARDINALITY_DEBUG"):
-            raise
-        failure = f"{type(error).__name__}: {error}"
-    else:
-        save_weights(trainer.net, results.weights(run.name), run.name, trainer.statistics)
+        save_weights(trainer, results.weights(run.name))
         weights = weights_checksum(trainer.net)
         record = make_record(run, provenance, checksum, trainer.epochs, weights)
         results.write(record, trainer.epochs)
         checkpoint.unlink(missing_ok=True)
         return Report(run, "done")
+    except Stopped:
+        return Report(run, "stopped")
+    except Diverged as error:
+        failure = str(error)
+        checkpoint.unlink(missing_ok=True)  # it would diverge again
+    except Exception as error:  # whatever went wrong in one run must not end the others
+        if os.environ.get("CARDINALITY_DEBUG"):
+            raise
+        # A full disk or another's use of the GPU passes: the checkpoint stays for a retry.
+        failure = f"{type(error).__name__}: {error}"
     epochs = trainer.epochs if trainer is not None else []
     record = make_record(run, provenance, checksum, epochs, failure=failure)
     results.write(record, epochs)
-    checkpoint.unlink(missing_ok=True)
     return Report(run, "failed", failure)

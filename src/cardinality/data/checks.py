@@ -6,7 +6,6 @@ every file's name, size and time of change, so that the headers are read again o
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from cardinality.data.decoding import ENDINGS, UnreadableImage, open_image
 from cardinality.data.folders import File, Split
 from cardinality.datasets import Folders
 from cardinality.errors import UserError
+from cardinality.files import written_aside
 
 # Part of the kept result's name; to be raised when the checks change.
 VERSION = 1
@@ -68,10 +68,8 @@ def check(train: Split, test: Split, data: Folders, cache: Path) -> Report:
     grey = sum(modes[mode] for mode in ("1", "L", "LA", "I", "I;16", "F", "La"))
     checksum = _digest(train, test, times=False)
     report = Report(checksum, grey, alpha, top5=len(train.classes) >= 5)
-    cache.mkdir(parents=True, exist_ok=True)
-    aside = kept.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(json.dumps(asdict(report)))
-    aside.replace(kept)
+    with written_aside(kept) as aside:
+        aside.write_text(json.dumps(asdict(report)))
     return report
 
 

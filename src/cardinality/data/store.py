@@ -13,6 +13,8 @@ from cardinality.data import cifar, digits
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
 from cardinality.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
+from cardinality.files import written_aside
+from cardinality.plan import ROOT
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
 FORMAT = 2
@@ -22,8 +24,8 @@ DataSet = Images | ClassFolders
 
 
 def data_root() -> Path:
-    """The folder for data: ``$CARDINALITY_DATA``, or data/ in the current folder."""
-    return Path(os.environ.get("CARDINALITY_DATA") or "data")
+    """The folder for data: ``$CARDINALITY_DATA``, or data/ in the checkout."""
+    return Path(os.environ.get("CARDINALITY_DATA") or ROOT / "data")
 
 
 def cache_folder(root: Path) -> Path:
@@ -103,12 +105,11 @@ def _make(data: Digits | Cifar) -> Images:
 
 
 def _save(images: Images, path: Path) -> None:
-    """Write aside, then move into place, so that a file there is a whole one.
+    """Write a set whole.
 
     Uncompressed: compressing CIFAR saves a tenth of the space and takes ten times as long to read.
     """
-    aside = path.with_suffix(".part")
-    with aside.open("wb") as file:
+    with written_aside(path) as aside, aside.open("wb") as file:
         np.savez(
             file,
             train_pixels=images.train.pixels,
@@ -118,4 +119,3 @@ def _save(images: Images, path: Path) -> None:
             classes=np.array(images.classes),
             statistics=np.array(images.statistics or ()),
         )
-    aside.replace(path)
