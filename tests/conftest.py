@@ -91,10 +91,12 @@ def put_records() -> Callable[..., None]:
             error = (
                 30 - run.architecture.setting.cardinality / 8 + run.seed + run.complexity.macs % 7
             )
+            count = run.training.epochs
             epochs = [
-                Epoch(n, 0.1, 2 / n, 80 / n, 2 / n, error + 20 / n - 10, error / 4, 1.5, 0.1)
-                for n in (1, 2)
-            ]
+                Epoch(n, 0.1, 2 / n, min(95, 40 * count / n), 2 / n, error + 9 / n - 9 / count,
+                      error / 4, 1.5, 0.1)
+                for n in range(1, count + 1)
+            ]  # fmt: skip
             last = epochs[-1]
             final = Final(
                 train_loss=last.train_loss,

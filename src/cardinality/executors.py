@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -75,12 +76,12 @@ class Pool:
         """Give a run to an idle worker."""
         taken = {number for number, _ in self.busy.values()}
         number = next(n for n in range(len(self.workers)) if n not in taken)
-        task = (_work, run, self.folder, self.provenance)
+        task = partial(_work, run, self.folder, self.provenance)
         try:
-            future = self.workers[number].submit(*task)
+            future = self.workers[number].submit(task)
         except BrokenProcessPool:  # it died while it had nothing to do
             self._restart(number)
-            future = self.workers[number].submit(*task)
+            future = self.workers[number].submit(task)
         self.busy[future] = (number, run)
 
     def poll(self, seconds: float) -> Iterator[Report]:
