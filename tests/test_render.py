@@ -141,7 +141,7 @@ def test_numerics_are_never_mixed(machine: Machine, results: Results, put_record
     assert shown == asked  # 15 runs against 8
     assert left_out == 8
     page, _ = render(asked, results)
-    assert "8 more finished run(s) of these nets have other numerics" in page
+    assert "their numerics are others: 8 runs of these nets" in page
 
 
 def test_the_papers_figures_are_those_of_the_paper() -> None:

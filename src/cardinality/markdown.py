@@ -18,12 +18,12 @@ def number(value: float, digits: int = 1) -> str:
     return DASH if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def difference(value: float) -> str:
+def difference(value: float, digits: int = 1) -> str:
     """A difference with its sign; none at 0.0."""
     if math.isnan(value):
         return DASH
-    text = f"{value:+.1f}"
-    return text.replace("-", "−") if float(text) else "0.0"
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else text[1:]
 
 
 def ratio(value: float) -> str:
@@ -36,12 +36,13 @@ def millions(count: float) -> str:
     return f"{count / 1e6:,.{2 if count < 1e8 else 0}f}"
 
 
-def measured(line: pd.Series, figure: str) -> str:
+def measured(line: pd.Series, figure: str, digits: int) -> str:
     """Mean and deviation of a line's runs, or what stands in their place."""
     if line.n == 0:
         return "failed" if line.runs and line.failed == line.runs else DASH
     deviation = line[f"{figure}_deviation"]
-    return number(line[figure]) + ("" if math.isnan(deviation) else f" ± {number(deviation)}")
+    spread = "" if math.isnan(deviation) else f" ± {number(deviation, digits)}"
+    return number(line[figure], digits) + spread
 
 
 def counted(line: pd.Series) -> str:
@@ -58,7 +59,10 @@ def to_markdown(columns: dict[str, pd.Series]) -> str:
 
 
 def trained(table: pd.DataFrame, paper: Published | None) -> str:
-    """The table of an ablation that trains; see `caption` for what its columns are."""
+    """The table of an ablation that trains; `trained_notes` say what its columns are.
+
+    Errors have as many digits after the point as the paper's.
+    """
     columns: dict[str, pd.Series] = {}
     if table.depth.nunique() > 1:
         columns["depth"] = table.depth.astype(str)
@@ -68,20 +72,31 @@ def trained(table: pd.DataFrame, paper: Published | None) -> str:
     bare = not table.shortcuts.all()
     if bare:
         columns["shortcuts"] = table.shortcuts.map({True: "yes", False: "no"})
+    if table.budget.nunique() > 1:
+        columns["complexity"] = table.budget.map("{}×".format)
     columns |= _costs(table)
-    columns["top-1 error, %"] = table.apply(measured, axis=1, figure="top1_error")
-    columns["n"] = table.apply(counted, axis=1)
-    columns["Δ top-1"] = table.top1_error_difference.map(difference)
-    if bare:
-        columns["Δ without shortcuts"] = table.top1_error_without_shortcuts.map(difference)
+    digits = 1 if paper is None else paper.digits
     top5 = paper is not None and bool(table.paper_top5_error.notna().any())
-    if top5:
-        columns["top-5 error, %"] = table.apply(measured, axis=1, figure="top5_error")
-        columns["Δ top-5"] = table.top5_error_difference.map(difference)
-    columns["train error, %"] = table.apply(measured, axis=1, figure="train_error")
+    columns |= _measured(table, digits, bare, top5)
     if paper is not None:
-        columns |= _published(table, f"paper, {paper.data}", bare, top5)
+        columns |= _published(table, f"paper, {paper.data}", digits, bare, top5)
     return to_markdown(columns)
+
+
+def _measured(table: pd.DataFrame, digits: int, bare: bool, top5: bool) -> dict[str, pd.Series]:
+    def error(figure: str) -> pd.Series:
+        return table.apply(measured, axis=1, figure=figure, digits=digits)
+
+    columns = {"top-1 error, %": error("top1_error"), "n": table.apply(counted, axis=1)}
+    columns["Δ top-1"] = table.top1_error_difference.map(difference, digits=digits)
+    if bare:
+        without = table.top1_error_without_shortcuts
+        columns["Δ without shortcuts"] = without.map(difference, digits=digits)
+    if top5:
+        columns["top-5 error, %"] = error("top5_error")
+        columns["Δ top-5"] = table.top5_error_difference.map(difference, digits=digits)
+    columns["train error, %"] = error("train_error")
+    return columns
 
 
 def _costs(table: pd.DataFrame) -> dict[str, pd.Series]:
@@ -93,18 +108,20 @@ def _costs(table: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _published(table: pd.DataFrame, whose: str, bare: bool, top5: bool) -> dict[str, pd.Series]:
+def _published(
+    table: pd.DataFrame, whose: str, digits: int, bare: bool, top5: bool
+) -> dict[str, pd.Series]:
     columns = {}
     if table.depth.nunique() > 1:
-        columns[f"{whose}: depth"] = table.paper_depth.map(lambda depth: number(depth, 0))
-    columns[f"{whose}: top-1, %"] = table.paper_top1_error.map(number)
-    columns[f"{whose}: Δ top-1"] = table.paper_top1_error_difference.map(difference)
+        columns[f"{whose}: depth"] = table.paper_depth.map(number, digits=0)
+    columns[f"{whose}: top-1, %"] = table.paper_top1_error.map(number, digits=digits)
+    columns["its Δ top-1"] = table.paper_top1_error_difference.map(difference, digits=digits)
     if bare:
         without = table.paper_top1_error_without_shortcuts
-        columns[f"{whose}: Δ without shortcuts"] = without.map(difference)
+        columns["its Δ without shortcuts"] = without.map(difference, digits=digits)
     if top5:
-        columns[f"{whose}: top-5, %"] = table.paper_top5_error.map(number)
-        columns[f"{whose}: Δ top-5"] = table.paper_top5_error_difference.map(difference)
+        columns[f"{whose}: top-5, %"] = table.paper_top5_error.map(number, digits=digits)
+        columns["its Δ top-5"] = table.paper_top5_error_difference.map(difference, digits=digits)
     return columns
 
 
@@ -129,8 +146,7 @@ def arithmetic(table: pd.DataFrame) -> str:
 
 def difference_percent(part: float) -> str:
     """A fraction in percent with its sign and two digits."""
-    text = f"{100 * part:+.2f}"
-    return text.replace("-", "−") if float(text) else "0.00"
+    return difference(100 * part, 2)
 
 
 def document(plan: Plan, body: str, notes: list[str]) -> str:
@@ -175,7 +191,7 @@ def trained_notes(
         notes += _made(plan, done)
     if others:
         notes.append(
-            f"{others} more finished run(s) of these nets have other numerics and are left out."
+            f"Left out, because their numerics are others: {count_runs(others)} of these nets."
         )
     return notes + list(plan.ablation.notes)
 
@@ -210,7 +226,9 @@ def _made(plan: Plan, done: Done) -> list[str]:
     machines = Counter(
         f"{record.provenance.machine} ({record.provenance.cores} CPU cores)" for record in records
     )
-    where = "; ".join(f"{machine}: {count} run(s)" for machine, count in sorted(machines.items()))
+    where = "; ".join(
+        f"{machine}: {count_runs(count)}" for machine, count in sorted(machines.items())
+    )
     torches = sorted({record.provenance.versions.get("torch", "?") for record in records})
     commits = sorted({(record.provenance.commit or "unknown")[:10] for record in records})
     unclean = sum(record.provenance.clean is not True for record in records)
@@ -218,12 +236,17 @@ def _made(plan: Plan, done: Done) -> list[str]:
     notes = [
         f"Made on {where}; {describe(numerics)}; torch {', '.join(torches)}; data"
         f" {', '.join(sums)}; code {', '.join(commits)}"
-        + (f", of which {unclean} run(s) from a tree with changes" if unclean else "")
+        + (f", of which {count_runs(unclean)} from a tree with changes" if unclean else "")
         + "."
     ]
     if len(sums) > 1:
         notes.append("**The runs saw different images: their data checksums differ.**")
     return notes
+
+
+def count_runs(count: int) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count} run{'s' if count > 1 else ''}"
 
 
 def describe(numerics: Numerics) -> str:

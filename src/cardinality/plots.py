@@ -65,14 +65,14 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
             label=f"depth {depth}",
         )
         right.plot(c, lines.top1_error_difference, "o-", color=colour, label=f"ours, depth {depth}")
-        if "paper_top1_error_difference" in lines:
+        if "paper_depth" in lines and lines.paper_depth.notna().any():
             right.plot(
                 c,
                 lines.paper_top1_error_difference,
                 "s--",
                 color=colour,
                 alpha=0.6,
-                label=f"paper, {lines.paper_data.iloc[0]}, depth {lines.paper_depth.iloc[0]:.0f}",
+                label=f"paper, {lines.paper_data.iloc[0]}, depth {lines.paper_depth.max():.0f}",
             )
     for axes in (left, right):
         _cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
@@ -162,7 +162,7 @@ def curves(plan: Plan, epochs: Mapping[str, Sequence[Mapping[str, float]]], figu
     """Training and test error by epoch as in the paper's Fig. 5, mean over the seeds.
 
     Args:
-        plan: its lines with the smallest and the largest cardinality are drawn, at each depth.
+        plan: which lines are drawn, at each depth, `_shown` says.
         epochs: of finished runs, by the run's name.
         figure: to draw on.
     """
@@ -170,28 +170,23 @@ def curves(plan: Plan, epochs: Mapping[str, Sequence[Mapping[str, float]]], figu
     panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     for axes, depth in zip(panels, depths, strict=True):
         at_depth = [entry for entry in plan.entries if entry.architecture.depth == depth]
-        for colour, entry in zip(COLOURS, _extremes(at_depth), strict=False):
+        for colour, entry in zip(COLOURS, _shown(at_depth), strict=False):
             runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
             if not runs:
                 continue
             number = [epoch["epoch"] for epoch in runs[0]]
-            for key, style in (("train_error", "--"), ("top1_error", "-")):
+            plain = "" if entry.row.residual else ", no shortcuts"
+            label = f"{entry.row.setting}{plain} (n = {len(runs)})"
+            for key, style, name in (("train_error", "--", None), ("top1_error", "-", label)):
                 mean = [sum(e[key] for e in same) / len(runs) for same in zip(*runs, strict=True)]
-                kind = "training" if key == "train_error" else "test"
-                axes.plot(
-                    number,
-                    mean,
-                    style,
-                    color=colour,
-                    label=f"{entry.row.setting}, {kind} (n = {len(runs)})",
-                )
+                axes.plot(number, mean, style, color=colour, label=name)
         axes.set_title(f"depth {depth}")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.lines:
             axes.legend()
     panels[0].set_ylabel("top-1 error, %")
-    figure.suptitle(f"Training and test error, as in Fig. 5 ({plan.protocol_name})")
+    figure.suptitle(f"Training (dashed) and test error, as in Fig. 5 ({plan.protocol_name})")
 
 
 def widths(table: pd.DataFrame, figure: Figure) -> None:
@@ -243,11 +238,20 @@ def is_sweep(plan: Plan) -> bool:
     )
 
 
-def _extremes(entries: Sequence[Entry]) -> list[Entry]:
-    """Of the lines of one depth: in a sweep the first and the last, otherwise all."""
+def _shown(entries: Sequence[Entry]) -> list[Entry]:
+    """Of the lines of one depth: in a sweep the first and the last, else as many as have colours.
+
+    Where there are more, the first and the last of each model.
+    """
     if len({entry.row.setting.cardinality for entry in entries}) == len(entries) > 2:
         return [entries[0], entries[-1]]
-    return list(entries)
+    if len(entries) <= len(COLOURS):
+        return list(entries)
+    models: dict[str | None, list[Entry]] = {}
+    for entry in entries:
+        models.setdefault(entry.row.label, []).append(entry)
+    ends = [end for lines in models.values() for end in (lines[0], lines[-1])]
+    return list({id(entry): entry for entry in ends}.values())[: len(COLOURS)]
 
 
 def _cardinality_axis(axes: Axes, ticks: Sequence[int]) -> None:

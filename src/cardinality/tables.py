@@ -43,6 +43,11 @@ class Published:
     data: str
     lines: pd.DataFrame  # setting, role, depth, residual, top1_error, top5_error
 
+    @property
+    def digits(self) -> int:
+        """How many digits its errors have after the point."""
+        return max(len(f"{error:g}".partition(".")[2]) for error in self.lines.top1_error)
+
     def line(self, entry: Entry | None) -> pd.Series | None:
         """The paper's figures for a line of ours, if it has them."""
         if entry is None:
@@ -63,6 +68,8 @@ def published(plan: Plan) -> Published | None:
     if plan.ablation.paper is None:
         return None
     lines = read_paper(plan.ablation.paper)
+    if "top1_error" not in lines:
+        raise UserError(f"paper: {plan.ablation.paper} has no errors; allowed: a table of errors")
     ours = plan.protocol.data.title
     data = ours if (lines.data == ours).any() else lines.data.iloc[0]
     lines = lines[lines.data == data]
@@ -189,6 +196,10 @@ def arithmetic_table(plan: Plan) -> pd.DataFrame:
     table = pd.DataFrame(lines)
     if ablation.paper is None:
         return table
-    paper = read_paper(ablation.paper)[["setting", "width", "group_conv_width"]]
+    columns = ["setting", "width", "group_conv_width"]
+    paper = read_paper(ablation.paper)
+    if not {*columns} <= {*paper.columns}:
+        raise UserError(f"paper: {ablation.paper} has no widths; allowed: a table of widths")
+    paper = paper[columns]
     paper = paper.rename(columns=lambda name: name if name == "setting" else f"paper_{name}")
     return table.merge(paper, on="setting", how="left")
