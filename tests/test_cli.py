@@ -176,18 +176,25 @@ def test_committed_results_are_shown_and_not_computed(
     data_root: Path,
     put_records: Callable[..., None],
     machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("cardinality.plan.ROOT", tmp_path)
     files[1].write_text(files[1].read_text().replace("committed: false", "committed: true"))
+    arguments = ("run", str(files[0]), "--protocol", str(files[1]), "--show-committed")
     plan = make_plan(str(files[0]), str(files[1]), machine)
-    put_records(plan, Results(tmp_path / "tiny"), skip=1)
-    status, out, _ = call(
-        "run", str(files[0]), "--protocol", str(files[1]), "--results", str(tmp_path),
-        "--show-committed",
-    )  # fmt: skip
+    put_records(plan, Results(tmp_path / "results" / "tiny"), skip=1)
+    status, out, _ = call(*arguments)
     assert status == 0
     assert "Partial: 3 of 4" in out
     assert "were made on a CPU" in out
-    assert "cardinality run two --protocol tiny --results my-results" in out
+    assert "make two PROTOCOL=tiny RESULTS=my-results" in out
+    # In another folder nothing was committed: there it computes, here to be stopped at once.
+    _, out, _ = call(*arguments, "--results", str(tmp_path / "mine"), "--stop-after", "0s")
+    assert "4 of 4 runs to compute" in out
+    # Nor was anything of another table.
+    files[0].write_text(files[0].read_text().replace("32x4d", "2x40d").replace("1x64d}", "4x24d}"))
+    _, out, _ = call(*arguments, "--stop-after", "0s")
+    assert "come with the repository" not in out
 
 
 def test_an_error_of_ours_is_not_hidden(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,3 +96,26 @@ def test_bfloat16_without_instructions_fails(tiny: Plan) -> None:
     run = replace(run, numerics=replace(run.numerics, precision="bfloat16"))
     assert not doctor.device(Machine("cpu", "a CPU", 2, False), run).passed
     assert doctor.device(Machine("cpu", "a CPU", 2, True), run).passed
+
+
+def test_a_check_that_cannot_be_made_has_failed_and_the_others_are_made(
+    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> doctor.Finding:
+        raise RuntimeError("no memory\nand more")
+
+    monkeypatch.setattr(doctor, "determinism", broken)
+    machine = Machine("cpu", "a CPU", 2, False)
+    found = {finding.check: finding for finding in doctor.examine([tiny], machine, tmp_path)}
+    assert not found["same bits twice"].passed
+    assert found["same bits twice"].detail == "RuntimeError: no memory"
+    assert found["disk"].passed
+    assert found["data"].passed
+
+
+def test_bits_that_differ_fail_on_a_cpu(tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    bits = iter("ab")
+    monkeypatch.setattr(doctor, "weights_checksum", lambda _net: next(bits))
+    finding = doctor.determinism(tiny.runs())
+    assert not finding.passed
+    assert "differ: a, b" in finding.detail

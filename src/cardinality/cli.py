@@ -144,9 +144,8 @@ def run_command(
     plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
     chosen = plan.select(only, depth, seed)
     absent = missing(chosen, found, retry_failed)
-    if show_committed and plan.protocol.committed and any(found.finished()):
+    if show_committed and results is None and _committed(plan, found):
         _render(plan, found)
-        _say_committed(plan, found)
         return
     if plan.remark is not None:
         print(f"Note: {plan.remark}.")
@@ -180,13 +179,20 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
     print("try them again with --retry-failed", file=sys.stderr)
 
 
-def _say_committed(plan: "Plan", found: "Results") -> None:
-    where = sorted({record.provenance.machine for record in found.finished()})
-    command = f"cardinality run {plan.ablation_name} --protocol {plan.protocol_name}"
+def _committed(plan: "Plan", found: "Results") -> bool:
+    """Whether the repository brings runs of this table; if so, say where they were made."""
+    from cardinality.render import as_recorded
+
+    recorded, _ = as_recorded(plan, found)
+    records = [found.read(run.name) for run in recorded.runs()]
+    machines = sorted({record.provenance.machine for record in records if record is not None})
+    if not plan.protocol.committed or not machines:
+        return False
     print(
-        f"These results come with the repository and were made on {', '.join(where)}."
-        f" To compute them here: {command} --results my-results"
+        f"These runs come with the repository; they were made on {', '.join(machines)}. To compute"
+        f" them here: make {plan.ablation_name} PROTOCOL={plan.protocol_name} RESULTS=my-results\n"
     )
+    return True
 
 
 @app.command()
@@ -225,7 +231,7 @@ def doctor(
     from cardinality.plan import ROOT
 
     names = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
-    opened = [_open(name, protocol, 1, device, results, data) for name in names]
+    opened = [_open(name, protocol, None, device, results, data) for name in names]
     plans = [plan for plan, _, _ in opened if plan.ablation.trains]
     _, found, machine = opened[0]
     passed = True
