@@ -77,7 +77,15 @@ def images(count: int, side: int) -> Tensor:
 
 def train(net: nn.Module, batch: Tensor) -> Answer:
     """One forward and backward pass in training mode, under a loss that weights each logit."""
-    net.train()
+    return _answer(net.train(), batch)
+
+
+def answer_evaluating(net: nn.Module, batch: Tensor) -> Answer:
+    """The same in evaluation mode, which leaves the buffers as they are."""
+    return _answer(net.eval(), batch)
+
+
+def _answer(net: nn.Module, batch: Tensor) -> Answer:
     net.zero_grad()
     logits = net(batch)
     weights = torch.linspace(-1, 1, logits.numel(), dtype=logits.dtype).reshape(logits.shape)

@@ -54,6 +54,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         (["solve", "--cardinality", "0"], ["--cardinality", "greater than or equal to 1"]),
         (["solve", "--cardinality", "8", "--budget", "64"], ["'64'", "like 32x4d"]),
         (["solve", "--cardinality", "8", "--times", "nan"], ["positive"]),
+        (["solve", "--cardinality", "8", "--times", "1e308"], ["allowed are up to"]),
+        (["inspect", "1x64d", "--depth", "9000000002", "--stem", "cifar"], ["9n + 2"]),
         (["inspect", "32x4d"], ["--depth"]),
         (["inspect", "32x4d", "--depth", "51"], ["51", "50, 101, 152, 200"]),
         (["inspect", "32x4d", "--depth", "50", "--base", "8"], ["base 8", "whole number"]),

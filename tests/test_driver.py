@@ -172,3 +172,47 @@ def test_how_many_runs_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     assert side_by_side(Machine("cpu", "a CPU", 64, True), threads=1) == 5  # by memory
     assert side_by_side(Machine("cpu", "a CPU", 4, True), threads=8) == 1
     assert side_by_side(Machine("cuda", "a GPU", 64, True), threads=1) == 1
+
+
+def test_a_failure_that_passes_keeps_the_checkpoint(
+    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cardinality import worker
+
+    def compute(folder: str) -> Results:
+        results = Results(tmp_path / folder)
+        worker.compute(tiny.runs()[0], results.folder, MADE, lambda _epochs: None)
+        return results
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    name = tiny.runs()[0].name
+    untouched = compute("untouched").read(name)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "save_weights", full)
+        results = compute("retried")
+    failed = results.read(name)
+    assert failed is not None
+    assert failed.failure == "OSError: [Errno 28] No space left on device"
+    assert results.checkpoint(name).exists()
+    retried = compute("retried").read(name)
+    assert retried is not None
+    assert untouched is not None
+    assert retried.weights_checksum == untouched.weights_checksum
+    assert not results.checkpoint(name).exists()
+
+
+def test_time_left_counts_only_the_work_of_this_sitting(
+    tiny: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("cardinality.display.time.monotonic", lambda: now[0])
+    run = tiny.runs()[0]
+    with Silent([run], expected=50.0) as display:
+        display.started(run)
+        display.advanced(run.name, 1.0)  # of two epochs, before: a checkpoint of half the run
+        assert display.remaining() == pytest.approx(25)
+        now[0] += 10
+        display.advanced(run.name, 1.5)  # ten seconds for a quarter of the run
+        assert display.remaining() == pytest.approx(10)

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from cardinality.errors import UserError
@@ -18,11 +18,11 @@ from cardinality.network import ResNeXt, build
 from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting
 from comparison import (
     Answer,
+    answer_evaluating,
     assert_identical,
     blank,
     count_macs,
     count_parameters,
-    evaluate,
     forget,
     images,
     on_meta,
@@ -54,7 +54,7 @@ class Trio:
 
     ours: Answer
     torchvision: Answer
-    evaluations: dict[str, Tensor]
+    evaluations: dict[str, Answer]
     keys: dict[str, list[str]]
 
 
@@ -73,7 +73,7 @@ def trio(request: pytest.FixtureRequest) -> Trio:
     forget(theirs)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     other.load_state_dict(ours.state_dict(), strict=True)
-    evaluations = {name: evaluate(net, BATCH) for name, net in nets.items()}
+    evaluations = {name: answer_evaluating(net, BATCH) for name, net in nets.items()}
     return Trio(*answers, evaluations, keys)
 
 
@@ -86,13 +86,15 @@ def test_training_has_torchvisions_bits(trio: Trio) -> None:
 
 def test_evaluation_has_torchvisions_bits(trio: Trio) -> None:
     """Weights and running averages, as training left them, are ours in torchvision's net."""
-    ours = trio.evaluations["ours"]
-    assert not torch.equal(ours, trio.ours.logits)
-    assert torch.equal(ours, trio.evaluations["torchvision"])
+    ours, theirs = trio.evaluations["ours"], trio.evaluations["torchvision"]
+    assert not torch.equal(ours.logits, trio.ours.logits)
+    assert torch.equal(ours.logits, theirs.logits)
+    assert_identical(ours.gradients, theirs.gradients)
+    assert_identical(ours.buffers, theirs.buffers)
 
 
 def test_evaluation_has_timms_bits(trio: Trio) -> None:
-    assert torch.equal(trio.evaluations["ours"], trio.evaluations["timm"])
+    assert torch.equal(trio.evaluations["ours"].logits, trio.evaluations["timm"].logits)
 
 
 def test_names_and_their_order_are_theirs(trio: Trio) -> None:

@@ -101,7 +101,8 @@ def test_paper_parameters() -> None:
 def test_rows_without_tolerance_are_not_matched(tmp_path: Path) -> None:
     path = tmp_path / "free.yaml"
     text = (
-        "{title: T, question: Q, reference: 1x64d, tolerance: TOLERANCE, rows: [{setting: 1x128d}]}"
+        "{title: T, question: Q, reference: 1x64d, tolerance: TOLERANCE,"
+        " rows: [{setting: 1x64d}, {setting: 1x128d}]}"
     )
     path.write_text(text.replace("TOLERANCE", "null"))
     assert load(path, Ablation).tolerance is None
@@ -275,3 +276,10 @@ def test_two_epochs_of_cifar10_small_learn(monkeypatch: pytest.MonkeyPatch) -> N
     assert second.train_loss < first.train_loss
     # Chance is 90.
     assert second.top1_error < 75
+
+
+def test_a_users_own_file_may_be_based_on_the_suites_of_the_same_name(tmp_path: Path) -> None:
+    path = tmp_path / "quick.yaml"
+    path.write_text("based_on: quick\nseeds: 7\n")
+    made = make_plan("table3", str(path), MACHINE)
+    assert made.protocol == protocol("quick").model_copy(update={"seeds": 7})

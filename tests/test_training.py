@@ -111,6 +111,19 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_once(run: Run, images: Images
     assert told == []
 
 
+def test_a_test_loss_that_is_not_finite_is_a_failure_too(run: Run, images: Images) -> None:
+    trainer = Trainer(run, images)
+
+    def ruin(epochs: float) -> None:
+        if epochs == 1:  # after the last step of the epoch
+            with torch.no_grad():
+                trainer.net.fc.bias.fill_(math.inf)
+
+    with pytest.raises(Diverged, match="test loss nan after epoch 1"):
+        trainer.train_epoch(ruin)
+    assert trainer.epochs == []
+
+
 def test_the_first_step_is_sgd_with_nesterov_momentum(run: Run, images: Images) -> None:
     # By hand: with an empty momentum buffer v = g, and the step is rate * (g + momentum * v),
     # where g has the decay of every parameter, batch norm's too.

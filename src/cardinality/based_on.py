@@ -41,6 +41,9 @@ def _find(path: Path, name: object, folder: Path) -> Path:
     for place in places:
         # A name, not a path: it is one of the names of files that are there.
         known = {file.stem: file for file in place.glob("*.yaml")}
+        own = name == path.stem and place == path.parent != folder
+        if own and (folder / path.name).is_file():
+            continue  # a user's own quick.yaml may be based on the suite's
         if isinstance(name, str) and name in known:
             return known[name]
     names = sorted({file.stem for place in places for file in place.glob("*.yaml")} - {path.stem})

@@ -72,6 +72,8 @@ def solve(cardinality: int, budget: Setting, times: float = 1, base: int = PAPER
             f"cardinality {cardinality}, times {times:g}, base {base}: all must be positive"
         )
     target = block_parameters(budget) * times
+    if target > 1e15:
+        raise UserError(f"budget of {target:.1e} parameters a block: allowed are up to 1e15")
     # C (9 d^2 + 512 d) = target, solved for the positive root.
     linear = 2 * EXPANSION * PAPER_BASE
     exact = (math.sqrt(linear**2 + 4 * 9 * target / cardinality) - linear) / (2 * 9)

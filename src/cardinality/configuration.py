@@ -23,7 +23,7 @@ from cardinality import based_on
 from cardinality.complexity import block_parameters, deviation
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
-from cardinality.settings import Block, Setting, Stem
+from cardinality.settings import DEEPEST, Block, Setting, Stem
 from cardinality.strict import Strict
 
 # A depth in an ablation is a role; every protocol says which depth plays it at its scale.
@@ -88,6 +88,25 @@ class Ablation(Strict):
     depths: tuple[Role, ...] | None = Field(default=None, min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_reference(self) -> "Ablation":
+        if not any(
+            row.setting == self.reference and row.budget == 1 and not row.deeper
+            for row in self.rows
+        ):
+            raise ValueError(f"reference: no row is {self.reference}; allowed: the setting of one")
+        return self
+
+    @model_validator(mode="after")
+    def _check_twins(self) -> "Ablation":
+        known: set[object] = set()
+        for number, row in enumerate(self.rows):
+            what = (row.setting, row.depth, row.residual, row.deeper)
+            if what in known:
+                raise ValueError(f"rows.{number}: stands twice; allowed: each row once")
+            known.add(what)
+        return self
 
     @model_validator(mode="after")
     def _check_rows(self) -> "Ablation":
@@ -159,6 +178,18 @@ class Training(Strict):
     flip: bool
     norm_images: int | None = Field(default=None, ge=2)
 
+    @model_validator(mode="after")
+    def _check(self) -> "Training":
+        if self.schedule.name == "steps":
+            drops = list(self.schedule.drops)
+            if drops != sorted(set(drops)) or not 0 < drops[0] <= drops[-1] < self.epochs:
+                raise ValueError(
+                    f"schedule.drops: {drops}; allowed: rising, from 1 to {self.epochs - 1}"
+                )
+        if self.norm_images is not None and self.norm_images > self.batch:
+            raise ValueError(f"norm_images: {self.norm_images}; allowed: at most the batch")
+        return self
+
     def with_batch(self, batch: int) -> "Training":
         """The same with another batch: the rate in proportion (the authors' README halves both
         for CIFAR on fewer GPUs), the epochs as they are.
@@ -183,13 +214,16 @@ class Numerics(Strict):
     threads: int = Field(ge=1, le=1024)
 
 
+Depth = Annotated[int, Field(ge=1, le=DEEPEST)]
+
+
 class Depths(Strict):
     """The depth that plays each role at a protocol's scale."""
 
-    base: int
-    deep: int
-    double: int
-    residual: int
+    base: Depth
+    deep: Depth
+    double: Depth
+    residual: Depth
 
 
 class Protocol(Strict):
@@ -214,7 +248,7 @@ class Protocol(Strict):
     evidence: str
     data: DataSpec
     stem: Stem
-    base: int
+    base: int = Field(ge=1, le=1024)
     deeper_block: Block = "original"
     depths: Depths
     seeds: int = Field(ge=1, le=1000)
@@ -242,6 +276,10 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:str":
+                raise yaml.MarkedYAMLError(
+                    problem="a key is no word; allowed: names as keys", problem_mark=key.start_mark
+                )
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
@@ -295,7 +333,7 @@ def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
         raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8 text") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise UserError(f"{path}: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected keys and values; allowed keys: {_keys(model)}")

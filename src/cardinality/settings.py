@@ -21,6 +21,8 @@ IMAGENET_BLOCKS: Mapping[int, tuple[int, ...]] = MappingProxyType(
 
 # Every width of the paper's templates is stated for a stem of 64 channels (Table 1).
 PAPER_BASE = 64
+# No net here is deeper: a bound, so that a mistyped depth does not count for ever.
+DEEPEST = 10_000
 # A bottleneck block puts out four times the stage's plain width (Table 1: 64 -> 256).
 EXPANSION = 4
 
@@ -118,10 +120,11 @@ class Architecture:
         if self.stem == "imagenet" and self.depth not in IMAGENET_BLOCKS:
             allowed = ", ".join(map(str, IMAGENET_BLOCKS))
             raise UserError(f"depth {self.depth} with the imagenet stem: allowed are {allowed}")
-        if self.stem != "imagenet" and (self.depth < 11 or self.depth % 9 != 2):
+        ladder = range(11, DEEPEST, 9)
+        if self.stem != "imagenet" and self.depth not in ladder:
             raise UserError(
                 f"depth {self.depth} with the {self.stem} stem: allowed are 9n + 2"
-                " (11, 20, 29, 38, ...)"
+                f" (11, 20, 29, 38, ... {ladder[-1]})"
             )
         self.setting.group_width(self.base)
 

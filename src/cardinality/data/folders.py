@@ -82,7 +82,13 @@ def scan(path: Path) -> Split:
 
 
 def _files(path: Path, folder: str) -> Iterator[File]:
+    seen: set[str] = set()
     for place, folders, names in os.walk(path / folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # a link that leads back would be followed for ever
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         for name in sorted(names):
             if not name.startswith("."):
