@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from cardinality.data.images import ImageSet
+from cardinality.markdown import difference
 from cardinality.plan import Entry, Plan
 from cardinality.settings import PAPER_BASE
 
@@ -133,7 +134,7 @@ def by_row(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
         series.append((0.2, theirs))
     for offset, values in series:
         for place, value in zip(y, values, strict=True):
-            text = "missing" if math.isnan(value) else f"{value:+.1f}".replace("-", "−")
+            text = "missing" if math.isnan(value) else difference(value)
             at = 0 if math.isnan(value) else value
             side = "left" if at >= 0 else "right"
             gap = (3 if at >= 0 else -3, 0)
@@ -149,13 +150,14 @@ def by_row(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(y, names)
     axes.invert_yaxis()
+    axes.use_sticky_edges = False
     axes.margins(x=0.15)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(
         f"top-1 error, difference to the {plan.ablation.reference} row, points; lower is better"
     )
     axes.legend()
-    axes.set_title(_title(plan, table))
+    figure.suptitle(_title(plan, table))
 
 
 def curves(plan: Plan, epochs: Mapping[str, Sequence[Mapping[str, float]]], figure: Figure) -> None:
