@@ -3,14 +3,18 @@
 import ast
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cardinality.machine import Machine
 from cardinality.plan import ROOT, make_plan
+from cardinality.records import Results
+from cardinality.render import render
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(
@@ -147,3 +151,36 @@ def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
         committed = load(path, Protocol, bases=path.parent).committed
         assert (f"/results/{path.stem}/" in ignored) != committed
+
+
+def test_the_readmes_results_are_those_of_the_committed_records() -> None:
+    block = re.search(r"<!-- table -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert block is not None
+    rows = [line.strip("| ").split(" | ") for line in block[1].splitlines()[2:]]
+    table = pd.read_csv(ROOT / "results/cifar10-small/tables/table3.csv")
+    base = table[table.role == "base"]
+    assert [row[0] for row in rows] == list(base.setting)
+    for row, line in zip(rows, base.to_dict("records"), strict=True):
+        error, deviation = map(float, row[2].split(" ± "))
+        assert error == pytest.approx(line["top1_error"], abs=0.051)
+        assert deviation == pytest.approx(line["top1_error_deviation"], abs=0.051)
+        assert int(row[3]) == line["n"]
+        difference = float(row[4].replace("−", "-"))
+        assert difference == pytest.approx(line["top1_error_difference"], abs=0.051)
+        assert float(row[5]) == pytest.approx(line["train_error"], abs=0.051)
+        paper = float(row[6].replace("−", "-"))
+        assert paper == pytest.approx(line["paper_top1_error_difference"], abs=0.051)
+
+
+def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> None:
+    for folder in sorted((ROOT / "results").glob("*/runs")):
+        protocol = folder.parent.name
+        if protocol == "quick":
+            continue  # the user's own
+        for committed in (folder.parent / "tables").glob("*.md"):
+            plan = make_plan(committed.stem, protocol, Machine("cpu", "any", 2, True))
+            copied = tmp_path / protocol
+            if not copied.exists():
+                shutil.copytree(folder, copied / "runs")
+            page, _ = render(plan, Results(copied))
+            assert page == committed.read_text()
