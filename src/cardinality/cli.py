@@ -20,9 +20,9 @@ from cardinality.options import (
     ResultsOption,
     SeedOption,
     SeedsOption,
-    StemOption,
     parse_duration,
 )
+from cardinality.settings import Stem
 
 # Only what every command needs is imported here, so that each one starts at once.
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def evaluate_command(
     data: Annotated[Path, typer.Option("--data", help="A folder with a folder a class.")],
     setting: Annotated[str, typer.Option("--setting", help="Such as 32x4d.")],
     depth: Annotated[int, typer.Option("--depth")],
-    stem: Annotated[StemOption, typer.Option("--stem")] = "imagenet",
+    stem: Annotated[Stem, typer.Option("--stem")] = "imagenet",
     resize: Annotated[
         int, typer.Option("--resize", min=1, help="Length of the shorter side.")
     ] = 256,
@@ -326,7 +326,7 @@ def solve_command(
 def inspect(
     setting: Annotated[str, typer.Argument(metavar="SETTING", help="Such as 32x4d.")],
     depth: Annotated[int, typer.Option("--depth", help="50, 101, 152, 200; or 9n + 2.")],
-    stem: Annotated[StemOption, typer.Option("--stem")] = "imagenet",
+    stem: Annotated[Stem, typer.Option("--stem")] = "imagenet",
     base: Annotated[int, typer.Option("--base", help="Channels of the stem.")] = 64,
     classes: Annotated[int, typer.Option("--classes")] = 1000,
     image_size: Annotated[

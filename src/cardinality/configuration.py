@@ -23,12 +23,8 @@ from cardinality import based_on
 from cardinality.complexity import block_parameters, deviation
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
-from cardinality.settings import DEEPEST, Block, Setting, Stem
+from cardinality.settings import DEEPEST, Block, Role, Setting, Stem
 from cardinality.strict import Strict
-
-# A depth in an ablation is a role; every protocol says which depth plays it at its scale.
-Role = Literal["base", "deep", "double", "residual"]
-ROLES: tuple[Role, ...] = get_args(Role)
 
 LARGEST_FILE = 100_000  # bytes; the suite's own are under 3,000
 

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 import typer
 
 from cardinality.errors import UserError
+from cardinality.settings import Role
 
 DeviceOption = Literal["auto", "cpu", "cuda"]
-StemOption = Literal["imagenet", "cifar", "cifar-stride2"]
-RoleOption = Literal["base", "deep", "double", "residual"]
 
 AblationArgument = Annotated[
     str, typer.Argument(metavar="ABLATION", help="A name (table3) or a .yaml file.")
@@ -34,9 +33,7 @@ BatchOption = Annotated[
 OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="SETTING", help="Only this setting.")
 ]
-DepthOption = Annotated[
-    RoleOption | None, typer.Option("--depth", help="Only the depth of this role.")
-]
+DepthOption = Annotated[Role | None, typer.Option("--depth", help="Only the depth of this role.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Only this seed.")]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 

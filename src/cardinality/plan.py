@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cardinality.complexity import Complexity, complexity
-from cardinality.configuration import Ablation, Protocol, Role, Row, Training, load
+from cardinality.configuration import Ablation, Protocol, Row, Training, load
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.machine import Device, Machine, Precision
-from cardinality.settings import Architecture, Setting
+from cardinality.settings import Architecture, Role, Setting
 
 # The checkout: the package is installed from it in editable form.
 ROOT = Path(__file__).resolve().parents[2]

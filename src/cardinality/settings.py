@@ -13,6 +13,9 @@ STEMS: tuple[Stem, ...] = get_args(Stem)
 Block = Literal["original", "preactivation"]
 BLOCKS: tuple[Block, ...] = get_args(Block)
 
+# A depth in an ablation is a role; every protocol says which depth plays it at its scale.
+Role = Literal["base", "deep", "double", "residual"]
+
 # Blocks in each stage by depth: the paper's Table 1 and Section 5.1, and ResNet-152 and -200 of
 # He et al. (2016); the authors' models/resnext.lua has the same table.
 IMAGENET_BLOCKS: Mapping[int, tuple[int, ...]] = MappingProxyType(
