@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import scipy.stats
 
 from cardinality.machine import Machine
 from cardinality.plan import ROOT, make_plan
@@ -184,3 +185,23 @@ def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> No
                 shutil.copytree(folder, copied / "runs")
             page, _ = render(plan, Results(copied))
             assert page == committed.read_text()
+
+
+def test_the_readmes_intervals_follow_from_the_committed_records() -> None:
+    stated = re.findall(r"−(\d\.\d) ± (\d\.\d)", README.split("t intervals of")[1])[:4]
+    machine = Machine("cpu", "any", 2, True)
+    results = Results(ROOT / "results" / "cifar10-small")
+    errors: dict[str, dict[int, float]] = {}
+    for run in make_plan("table3", "cifar10-small", machine).runs():
+        record = results.read(run.name)
+        if record is not None and record.final is not None and run.architecture.depth == 11:
+            of_setting = errors.setdefault(str(run.architecture.setting), {})
+            of_setting[run.seed] = record.final.top1_error
+    reference = errors["1x64d"]
+    settings = ("2x40d", "4x24d", "8x14d", "32x4d")
+    for setting, (mean, half) in zip(settings, stated, strict=True):
+        differences = [errors[setting][seed] - reference[seed] for seed in reference]
+        interval = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+        assert (interval.low + interval.high) / 2 == pytest.approx(-float(mean), abs=0.051)
+        assert (interval.high - interval.low) / 2 == pytest.approx(float(half), abs=0.051)
+        assert interval.high < 0
