@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from cardinality.machine import Machine
 from cardinality.plan import Plan, make_plan
-from cardinality.records import Final, Provenance, Record, Results
+from cardinality.records import Provenance, Results, make_record
 
 # A busy machine is no failure. In CI the same examples are drawn every time; elsewhere new ones.
 settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -102,29 +102,11 @@ def put_records() -> Callable[..., None]:
                       error / 4, 1.5, 0.1)
                 for n in range(1, count + 1)
             ]  # fmt: skip
-            last = epochs[-1]
-            final = Final(
-                train_loss=last.train_loss,
-                train_error=last.train_error,
-                test_loss=last.test_loss,
-                top1_error=last.top1_error,
-                top5_error=last.top5_error,
-            )
-            record = Record(
-                name=run.name,
-                status="done" if failure is None else "failed",
-                failure=failure,
-                configuration=run.configuration,
-                params=run.complexity.params,
-                macs=run.complexity.macs,
-                activations=run.complexity.activations,
-                data_checksum="0123456789abcdef",
-                final=final if failure is None else None,
-                weights_checksum="fedcba9876543210",
-                seconds=3.0,
-                provenance=MADE,
-                finished="2026-01-01T00:00:00+00:00",
-            )
+            checksums = ("0123456789abcdef", epochs, "fedcba9876543210")
+            record = make_record(run, MADE, *checksums, failure)
+            # As if each had taken the same time and ended at the same moment.
+            made = {"seconds": 3.0, "finished": "2026-01-01T00:00:00+00:00"}
+            record = record.model_copy(update=made)
             results.write(record, epochs)
 
     return put

@@ -152,7 +152,7 @@ def count(net: Architecture, side: int) -> tuple[int, dict[str, Complexity]]:
     }
 
 
-def agree(net: Architecture, side: int) -> None:
+def assert_counts_agree(net: Architecture, side: int) -> None:
     whole, stages = count(net, side)
     ours = by_stage(net, side)
     assert complexity(net, side).params == whole
@@ -171,7 +171,7 @@ PROTOCOLS = sorted(path.stem for path in Path(ROOT / "ablations" / "protocols").
 def test_every_row_of_every_ablation_at_every_scale(ablation: str, protocol: str) -> None:
     plan = make_plan(ablation, protocol, Machine("cpu", "a CPU", 2, False))
     for entry in plan.entries:
-        agree(entry.architecture, plan.protocol.data.side)
+        assert_counts_agree(entry.architecture, plan.protocol.data.side)
 
 
 @settings(max_examples=25, deadline=None)
@@ -195,4 +195,4 @@ def test_any_net_at_any_size(
 ) -> None:
     depth, stem = template
     setting = Setting(c, 8 * paths)  # whole at every base drawn here
-    agree(Architecture(setting, depth, stem, classes, base, residual), side)  # type: ignore[arg-type]
+    assert_counts_agree(Architecture(setting, depth, stem, classes, base, residual), side)  # type: ignore[arg-type]
