@@ -103,7 +103,7 @@ def put_records() -> Callable[..., None]:
                 for n in range(1, count + 1)
             ]  # fmt: skip
             checksums = ("0123456789abcdef", epochs, "fedcba9876543210")
-            record = make_record(run, MADE, *checksums, failure)
+            record = make_record(run, MADE, *checksums, failure=failure)
             # As if each had taken the same time and ended at the same moment.
             made = {"seconds": 3.0, "finished": "2026-01-01T00:00:00+00:00"}
             record = record.model_copy(update=made)

@@ -31,7 +31,7 @@ UNCHANGED = (torch.zeros(3), torch.ones(3))
 def test_crop_and_flip_are_torchvisions(down: int, right: int, flip: bool) -> None:
     pixels = noise(1, 32)
     statistics = ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
-    images = ResidentImages(ImageSet(pixels, np.zeros(1, np.int64)), statistics, CPU)
+    images = ResidentImages(ImageSet(pixels, np.zeros(1, np.int64)), statistics, CPU, shift=4)
     choices = Choices(torch.tensor([down]), torch.tensor([right]), torch.tensor([flip]))
     ((ours, _),) = images.batches(torch.tensor([0]), choices, 1)
     image = torch.from_numpy(pixels[0]).permute(2, 0, 1).float()

@@ -93,7 +93,7 @@ def timms_net(net: ResNeXt, name: str) -> nn.Module:
     that of fb.resnet.torch, is put in its place.
     """
     theirs: Any = blank(lambda: timm.create_model(name))
-    theirs.stem = nn.Sequential(net.conv1, net.bn1, net.relu, net.maxpool)
+    theirs.stem = nn.Sequential(net.conv1, net.bn1, nn.ReLU(), net.maxpool)
     theirs.stages[0].blocks[0].norm1 = nn.Identity()
     state = {}
     for key, tensor in timms_names(dict(net.state_dict())).items():

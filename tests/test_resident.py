@@ -20,7 +20,7 @@ def images() -> ImageSet:
 
 @pytest.fixture
 def resident(images: ImageSet) -> ResidentImages:
-    return ResidentImages(images, STATISTICS, torch.device("cpu"))
+    return ResidentImages(images, STATISTICS, torch.device("cpu"), shift=4)
 
 
 def by_hand(image: NDArray[np.uint8], down: int, right: int, flip: bool) -> NDArray[np.float32]:

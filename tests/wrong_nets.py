@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from cardinality.forms import convert
 from cardinality.network import Bottleneck, ResNeXt, convolution, initialise
+from cardinality.norm import BatchNorm
 from cardinality.settings import Architecture, Setting
 
 Mistake = Callable[[Architecture], nn.Module]
@@ -37,7 +38,7 @@ def output_of_twice_c_d(architecture: Architecture) -> nn.Module:
         width = block.conv2.out_channels
         block.conv1 = convolution(inputs, width, 1)
         block.conv3 = convolution(width, 2 * width, 1)
-        block.bn3 = nn.BatchNorm2d(2 * width)
+        block.bn3 = BatchNorm(2 * width)
         if block.downsample is not None:
             block.downsample = projection(inputs, 2 * width, block.conv2.stride[0])
         inputs = 2 * width

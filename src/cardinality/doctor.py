@@ -9,14 +9,16 @@ from pathlib import Path
 
 import torch
 from packaging.requirements import Requirement
-from torch.nn.functional import conv2d
+from torch import nn
 
 from cardinality.complexity import Layer, layers
 from cardinality.configuration import Protocol, Steps
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import prepare
 from cardinality.errors import UserError
+from cardinality.fast import faster
 from cardinality.machine import Machine
+from cardinality.network import convolution
 from cardinality.plan import Plan, Run
 from cardinality.training import Trainer, exact_float32, weights_checksum
 
@@ -79,6 +81,8 @@ def device(machine: Machine, run: Run) -> Finding:
     """Whether torch can compute on the device, and with which precision runs will."""
     precision = run.numerics.precision
     told = f"{machine}; runs in {precision}"
+    if machine.device == "cpu":
+        told += "; batch norm fused" if run.numerics.fused else "; no kernel built, so torch's own"
     if machine.device == "cuda" and not torch.cuda.is_available():
         return Finding("device", False, f"{told}; torch {torch.__version__} sees no GPU")
     torch.ones(1, device=machine.device).sum().item()
@@ -121,11 +125,16 @@ def convolution_error(layer: Layer, run: Run) -> float:
     # Both start from values that the precision can hold, so that only arithmetic differs.
     tensors = [tensor.to(dtype) for tensor in (x, weight, out)]
 
+    plain = convolution(
+        layer.in_channels, layer.out_channels, layer.kernel, layer.stride, layer.groups
+    )
+
     def compute(where: str, kind: torch.dtype, layout: torch.memory_format) -> list[torch.Tensor]:
         a, w, g = (t.to(where, kind).contiguous(memory_format=layout) for t in tensors)
-        a, w = a.requires_grad_(), w.requires_grad_()
-        y = conv2d(a, w, None, layer.stride, layer.kernel // 2, 1, layer.groups)
-        gradients = torch.autograd.grad(y, (a, w), g)
+        a, plain.weight = a.requires_grad_(), nn.Parameter(w)
+        net = faster(plain, run.numerics) if kind == dtype else plain
+        y = net(a)
+        gradients = torch.autograd.grad(y, (a, plain.weight), g)
         return [t.detach().double().cpu() for t in (y, *gradients)]
 
     ours = compute(run.numerics.device, dtype, torch.channels_last)

@@ -141,6 +141,9 @@ def _begin(progress: "Queue[Progress]", stop: Event) -> None:
     # A driver that was killed tells nobody; an orphan would compute on and then wait for ever.
     threading.Thread(target=_end_with_the_driver, daemon=True).start()
     import cardinality.worker  # noqa: F401 -- torch, now
+    from cardinality.memory import keep_freed_memory
+
+    keep_freed_memory()
 
 
 def _end_with_the_driver() -> None:

@@ -4,6 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,9 @@ Precision = Literal["bfloat16", "float32"]
 # AVX512-BF16 and AMX (Intel, AMD) and of the Arm extension.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
+# The suite's own kernel (batch_norm.cpp), built with the package where there is a C++ compiler.
+KERNEL = "cardinality.batch_norm"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -27,12 +31,14 @@ class Machine:
         name: what the device calls itself.
         cores: CPU cores that this process may use.
         bfloat16: whether the device reports bfloat16 instructions.
+        kernel: whether the suite's kernel for the device was built.
     """
 
     device: Device
     name: str
     cores: int
     bfloat16: bool
+    kernel: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}, {self.cores} CPU cores"
@@ -57,7 +63,8 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
         if device == "cuda":
             raise UserError("device cuda: the NVIDIA driver shows no GPU here; allowed: auto, cpu")
     flags, name = _cpu()
-    return Machine("cpu", name, len(os.sched_getaffinity(0)), bool(flags & BFLOAT16_FLAGS))
+    bfloat16, kernel = bool(flags & BFLOAT16_FLAGS), find_spec(KERNEL) is not None
+    return Machine("cpu", name, len(os.sched_getaffinity(0)), bfloat16, kernel)
 
 
 @lru_cache(maxsize=1)

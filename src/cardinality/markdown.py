@@ -252,4 +252,5 @@ def count_runs(count: int) -> str:
 def describe(numerics: Numerics) -> str:
     """Numerics in words."""
     threads = f"{numerics.threads} thread{'s' if numerics.threads > 1 else ''} a run"
-    return f"{DEVICE_NAMES[numerics.device]}, {numerics.precision}, {threads}"
+    fused = ", batch norm fused" if numerics.fused else ""
+    return f"{DEVICE_NAMES[numerics.device]}, {numerics.precision}, {threads}{fused}"

@@ -21,16 +21,23 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Part of every run's identity. To be raised when a change of the code gives the same
 # configuration another result, so that no table mixes runs from before and after.
-REVISION = 1
+REVISION = 2
 
 
 @dataclass(frozen=True)
 class Numerics:
-    """What decides a run's bits besides its seed; resolved before the run is named."""
+    """What decides a run's bits besides its seed; resolved before the run is named.
+
+    Attributes:
+        device, precision: what computes, and in which numbers.
+        threads: of a run.
+        fused: whether batch norm is the suite's own kernel (`cardinality.fast`).
+    """
 
     device: Device
     precision: Precision
     threads: int
+    fused: bool = False
 
 
 def digest(configuration: dict[str, Any]) -> str:
@@ -241,8 +248,13 @@ def make_plan(
     if count < 1:
         raise UserError(f"seeds {count}: at least 1")
     training = scale.training if batch is None else scale.training.with_batch(batch)
+    threads = scale.numerics.threads
+    # The kernel computes on one thread.
     numerics = Numerics(
-        machine.device, machine.resolve(scale.numerics.precision), scale.numerics.threads
+        machine.device,
+        machine.resolve(scale.numerics.precision),
+        threads,
+        fused=machine.kernel and threads == 1,
     )
 
     def entry(row: Row, role: Role) -> Entry:

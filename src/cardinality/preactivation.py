@@ -8,6 +8,8 @@ CIFAR.
 
 from torch import Tensor, nn
 
+from cardinality.norm import BatchNorm
+
 
 class PreactivationBottleneck(nn.Module):
     """A bottleneck whose batch norms and ReLUs come before its convolutions.
@@ -33,15 +35,14 @@ class PreactivationBottleneck(nn.Module):
         self, inputs: int, width: int, outputs: int, stride: int, groups: int, residual: bool
     ) -> None:
         super().__init__()
-        self.bn1: nn.Module | None = None
+        self.bn1: BatchNorm | None = None
         if stride != 1 or inputs == outputs:
-            self.bn1 = nn.BatchNorm2d(inputs)
+            self.bn1 = BatchNorm(inputs)
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = BatchNorm(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=groups, bias=False)
-        self.bn3 = nn.BatchNorm2d(width)
+        self.bn3 = BatchNorm(width)
         self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
-        self.relu = nn.ReLU(inplace=True)
         self.residual = residual
         self.downsample: nn.Module | None = None
         if residual and (stride != 1 or inputs != outputs):
@@ -49,10 +50,10 @@ class PreactivationBottleneck(nn.Module):
             self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = x if self.bn1 is None else self.relu(self.bn1(x))
+        activated = x if self.bn1 is None else self.bn1.activate(x)
         y = self.conv1(activated)
-        y = self.conv2(self.relu(self.bn2(y)))
-        y = self.conv3(self.relu(self.bn3(y)))
+        y = self.conv2(self.bn2.activate(y))
+        y = self.conv3(self.bn3.activate(y))
         if self.residual:
             y += x if self.downsample is None else self.downsample(activated)
         return y

@@ -77,6 +77,8 @@ class Record(Strict):
         final: the last epoch's figures, of a finished run.
         weights_checksum: of the finished net's weights.
         seconds: of training and evaluation, over all sittings.
+        peak_memory: bytes at most in the last sitting, where it is known: of a CPU's process with
+            everything in it, of a GPU's tensors.
         provenance: where and with what.
         finished: when, in UTC.
     """
@@ -92,6 +94,7 @@ class Record(Strict):
     final: Final | None
     weights_checksum: str | None
     seconds: float
+    peak_memory: int | None
     provenance: Provenance
     finished: str
 
@@ -222,6 +225,7 @@ def make_record(
     data_checksum: str,
     epochs: Sequence["Epoch"],
     weights_checksum: str | None = None,
+    peak_memory: int | None = None,
     failure: str | None = None,
 ) -> Record:
     """The record of a run that ended: with a reason if it failed, else with its last epoch.
@@ -246,6 +250,7 @@ def make_record(
         final=final,
         weights_checksum=weights_checksum,
         seconds=sum(epoch.seconds for epoch in epochs),
+        peak_memory=peak_memory,
         provenance=provenance,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

@@ -16,12 +16,15 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from cardinality.configuration import Training
 from cardinality.data.device import Waited, batches, channel_statistics
 from cardinality.data.store import DataSet
+from cardinality.fast import use_fast_paths
 from cardinality.files import written_aside
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
 from cardinality.variants import use_ghost_batch_norm
 
 EVALUATION_BATCH = 500
+# Steps after which the loss is looked at: a GPU has to be waited for, which it should be seldom.
+CHECKED_EVERY = 20
 
 
 class Stopped(Exception):
@@ -69,6 +72,16 @@ class Tally:
         wrong5 = len(labels) - ranked.sum()
         self.sums += torch.stack([loss.detach().double() * len(labels), wrong1, wrong5])
         self.images += len(labels)
+
+    def check(self, when: str) -> None:
+        """See that every loss so far was finite; a sum keeps what was not.
+
+        Raises:
+            Diverged: one was not.
+        """
+        total = self.sums[0].item()
+        if not math.isfinite(total):
+            raise Diverged(f"loss {total} {when}")
 
     def means(self) -> tuple[float, float, float | None]:
         """Mean loss, top-1 and top-5 error in percent; the last only with five classes or more."""
@@ -119,6 +132,7 @@ class Trainer:
         if run.training.norm_images is not None:
             use_ghost_batch_norm(self.net, run.training.norm_images)
         self.net = self.net.to(memory_format=torch.channels_last)
+        use_fast_paths(self.net, run.numerics)
         self.optimizer = torch.optim.SGD(
             self.net.parameters(),
             lr=run.training.rate,
@@ -153,13 +167,13 @@ class Trainer:
         waited = Waited(self.train_images.epoch(self.generator, training.batch))
         for step, (images, labels) in enumerate(waited, start=1):
             loss, logits = self._loss(images, labels)
-            if not torch.isfinite(loss):
-                raise Diverged(f"loss {loss.item()} in step {step} of epoch {number}")
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
             self.scheduler.step()
             tally.add(loss, logits, labels)
+            if step % CHECKED_EVERY == 0 or step == self.steps:
+                tally.check(f"by step {step} of epoch {number}")
             on_step(number - 1 + step / self.steps)
         train_loss, train_error, _ = tally.means()
         test_loss, top1, top5 = self.evaluate()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cardinality.network import convolution, initialise
+from cardinality.norm import BatchNorm
 from cardinality.settings import PAPER_BASE
 
 # Blocks in each stage: Table 1 of He et al. (2015), arXiv 1512.03385.
@@ -72,7 +73,7 @@ def build_basic(depth: Literal[18, 34], classes: int = 1000) -> nn.Sequential:
     return nn.Sequential(layers).apply(initialise)
 
 
-class GhostBatchNorm2d(nn.BatchNorm2d):
+class GhostBatchNorm2d(BatchNorm):
     """Batch norm with the statistics of groups of so many images, not of the whole batch.
 
     It stands for a batch that is shared among GPUs, each with the statistics of its own images:

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
 from cardinality.data.store import DataSet, load_images
 from cardinality.datasets import DataSpec
+from cardinality.memory import peak, start_peak
 from cardinality.plan import Run
 from cardinality.records import Provenance, Report, Results, make_record
 from cardinality.training import Diverged, Stopped, Trainer, train, weights_checksum
@@ -34,13 +37,15 @@ def compute(
     results = Results(folder)
     checkpoint = results.checkpoint(run.name)
     checksum, trainer = "", None
+    device = torch.device(run.numerics.device)
     try:
+        start_peak(device)
         images, checksum = _images(run.data)
         trainer = Trainer(run, images)
         train(trainer, checkpoint, on_step)
         save_weights(trainer, results.weights(run.name))
         weights = weights_checksum(trainer.net)
-        record = make_record(run, provenance, checksum, trainer.epochs, weights)
+        record = make_record(run, provenance, checksum, trainer.epochs, weights, peak(device))
         results.write(record, trainer.epochs)
         checkpoint.unlink(missing_ok=True)
         return Report(run, "done")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cardinality.data.augmentation import normalise
 from cardinality.data.images import ImageSet, Statistics
@@ -42,7 +42,7 @@ class ResidentImages:
         images: N images of one side.
         statistics: mean and standard deviation of each channel, in 0 to 255.
         device: where they are kept.
-        shift, flip: how an `epoch` is augmented; see `Choices.draw`.
+        shift, flip: how an `epoch` is augmented; see `Choices.draw`. No image is moved further.
     """
 
     def __init__(
@@ -54,7 +54,9 @@ class ResidentImages:
         flip: bool = False,
     ) -> None:
         self.shift, self.flip = shift, flip
-        self.pixels = torch.from_numpy(np.ascontiguousarray(images.pixels)).to(device)
+        pixels = torch.from_numpy(images.pixels).to(device)
+        self.crops = windows(pixels, shift)
+        self.inside = windows(torch.ones_like(pixels[:1], dtype=torch.float32), shift)[0]
         self.labels = torch.from_numpy(images.labels).to(device)
         self.mean = torch.tensor(statistics[0], device=device)
         self.deviation = torch.tensor(statistics[1], device=device)
@@ -71,8 +73,9 @@ class ResidentImages:
     def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image in order, normalised, in batches of ``size``; see `batches`."""
         for start in range(0, len(self), size):
-            pixels = self.pixels[start : start + size]
-            yield normalise(pixels, self.mean, self.deviation), self.labels[start : start + size]
+            part = slice(start, start + size)
+            pixels = self.crops[part, self.shift, self.shift].unflatten(2, (-1, 3))
+            yield normalise(pixels, self.mean, self.deviation), self.labels[part]
 
     def batches(
         self, order: Tensor, choices: Choices, size: int
@@ -87,26 +90,37 @@ class ResidentImages:
         Yields:
             Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
         """
-        device = self.labels.device
+        device, shift = self.labels.device, self.shift
         order, down, right, flip = (
             part.to(device) for part in (order, choices.down, choices.right, choices.flip)
         )
+        # The image is mirrored, then moved: that is its crop from the opposite place, mirrored.
+        # (datasets/cifar10.lua of fb.resnet.torch normalises, mirrors, pads with zeros, crops.)
+        across = torch.where(flip, -right, right)
         for start in range(0, len(order), size):
             part = slice(start, start + size)
             chosen = order[part]
-            yield self._moved(chosen, down[part], right[part], flip[part]), self.labels[chosen]
+            crops = self.crops[chosen, shift + down[part], shift + across[part]]
+            crops = crops.unflatten(2, (-1, 3))
+            crops = torch.where(flip[part, None, None, None], crops.flip(2), crops)
+            x = normalise(crops, self.mean, self.deviation)
+            inside = self.inside[shift + down[part], shift + right[part]]
+            x *= inside.unflatten(2, (-1, 3)).permute(0, 3, 1, 2)
+            yield x, self.labels[chosen]
 
-    def _moved(self, chosen: Tensor, down: Tensor, right: Tensor, flip: Tensor) -> Tensor:
-        """Pad with zeros after normalising, crop and flip (datasets/cifar10.lua of
-        fb.resnet.torch normalises, flips and then crops), as one gather.
-        """
-        side = self.pixels.shape[1]
-        line = torch.arange(side, device=chosen.device)
-        rows, columns = line + down[:, None], line + right[:, None]
-        rows_inside = (rows >= 0) & (rows < side)
-        columns_inside = (columns >= 0) & (columns < side)
-        rows, columns = rows.clamp(0, side - 1), columns.clamp(0, side - 1)
-        columns = torch.where(flip[:, None], side - 1 - columns, columns)
-        pixels = self.pixels[chosen[:, None, None], rows[:, :, None], columns[:, None, :]]
-        inside = rows_inside[:, :, None] & columns_inside[:, None, :]
-        return normalise(pixels, self.mean, self.deviation) * inside[:, None]
+
+def windows(images: Tensor, shift: int) -> Tensor:
+    """Every crop of images padded by ``shift`` on each side, as a view.
+
+    Args:
+        images: (N, side, side, 3).
+
+    Returns:
+        (N, 2 shift + 1, 2 shift + 1, side, 3 side): image, how far down and right the crop lies,
+        then the crop, whose row is one piece in memory.
+    """
+    n, side = images.shape[:2]
+    padded = pad(images, (0, 0, shift, shift, shift, shift)).contiguous()
+    image, row, pixel, _ = padded.stride()
+    places = 2 * shift + 1
+    return padded.as_strided((n, places, places, side, 3 * side), (image, row, pixel, row, 1))

@@ -1,0 +1,266 @@
+// Batch norm, the shortcut's addition and ReLU in two passes over memory each way, on one thread.
+//
+// Activations are NHWC: `rows` positions (N x H x W) of `channels` values each. Torch's own way is
+// five passes forward and seven back (docs/performance.md). cardinality/fast.py calls this through
+// ctypes; there is nothing of Python or torch in it.
+//
+// A channel's sums run over the rows in their order, whatever the width of the vector registers,
+// and -ffp-contract=off keeps multiply and add apart: the bits are the same on every machine.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+// Compiled for three generations of x86 and chosen when loaded, so that one build runs anywhere.
+#if !defined(__x86_64__) || !defined(__linux__)
+#define CLONES
+#elif defined(__clang__) || __GNUC__ < 12 // these know the levels' names only as -march
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#endif
+#define INLINE inline __attribute__((always_inline))
+
+struct bfloat16 {
+    uint16_t bits;
+};
+
+// What a stored type is computed in.
+template <typename T> struct Arithmetic { using type = T; };
+template <> struct Arithmetic<bfloat16> { using type = float; };
+
+INLINE float load(bfloat16 x) {
+    const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+INLINE float load(float x) { return x; }
+INLINE double load(double x) { return x; }
+
+INLINE void store(bfloat16 &x, float value) { // rounds to nearest, ties to even
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    x.bits = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+INLINE void store(float &x, float value) { x = value; }
+INLINE void store(double &x, double value) { x = value; }
+
+// Rows that are summed in the arithmetic's own precision before they go into a double.
+constexpr long BLOCK = 64;
+
+// Mean and biased variance of each channel. The first row is taken from every value, so that
+// the squares lose nothing where the mean is large beside the deviation.
+template <typename T, typename A>
+INLINE void moments(const T *x, long rows, long channels, double *mean, double *variance) {
+    std::vector<A> work(3 * channels);
+    A *__restrict first = work.data(), *__restrict sum = first + channels,
+                 *__restrict square = sum + channels;
+    for (long c = 0; c < channels; c++) {
+        first[c] = load(x[c]);
+        mean[c] = variance[c] = 0;
+    }
+    for (long start = 0; start < rows; start += BLOCK) {
+        const long end = start + BLOCK < rows ? start + BLOCK : rows;
+        for (long c = 0; c < channels; c++) sum[c] = square[c] = 0;
+        for (long row = start; row < end; row++) {
+            const T *__restrict in = x + row * channels;
+            for (long c = 0; c < channels; c++) {
+                const A value = load(in[c]) - first[c];
+                sum[c] += value;
+                square[c] += value * value;
+            }
+        }
+        for (long c = 0; c < channels; c++) {
+            mean[c] += sum[c];
+            variance[c] += square[c];
+        }
+    }
+    for (long c = 0; c < channels; c++) {
+        const double shifted = mean[c] / rows, left = variance[c] / rows - shifted * shifted;
+        mean[c] = shifted + first[c];
+        variance[c] = left < 0 ? 0 : left; // a NaN stays one
+    }
+}
+
+// y = relu(scale * x + shift + shortcut); without `ADD` no shortcut, without `RELU` neither.
+template <typename T, typename A, bool ADD, bool RELU>
+INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels,
+                  const A *__restrict scale, const A *__restrict shift) {
+    for (long row = 0; row < rows; row++) {
+        const T *__restrict in = x + row * channels, *__restrict add = shortcut + row * channels;
+        T *__restrict out = y + row * channels;
+        for (long c = 0; c < channels; c++) {
+            A value = load(in[c]) * scale[c] + shift[c];
+            if (ADD) value += load(add[c]);
+            store(out[c], RELU && value < 0 ? A(0) : value);
+        }
+    }
+}
+
+template <typename T, typename A>
+INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels, const A *scale,
+                  const A *shift, bool relu) {
+    if (shortcut) apply<T, A, true, true>(x, shortcut, y, rows, channels, scale, shift);
+    else if (relu) apply<T, A, false, true>(x, x, y, rows, channels, scale, shift);
+    else apply<T, A, false, false>(x, x, y, rows, channels, scale, shift);
+}
+
+// Training: `running` holds mean, then variance, and is updated; `saved` gets the batch's mean,
+// then the inverse of its deviation.
+template <typename T, typename A = typename Arithmetic<T>::type>
+INLINE void train(const T *x, const T *shortcut, T *y, long rows, long channels, const A *weight,
+                  const A *bias, A *running_mean, A *running_var, double momentum, double epsilon,
+                  bool relu, double *saved) {
+    double *mean = saved, *inverse = saved + channels;
+    moments<T, A>(x, rows, channels, mean, inverse);
+    std::vector<A> work(2 * channels);
+    A *scale = work.data(), *shift = scale + channels;
+    const double unbiased = double(rows) / (rows - 1);
+    for (long c = 0; c < channels; c++) {
+        const double variance = inverse[c];
+        running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
+        running_var[c] = (1 - momentum) * running_var[c] + momentum * variance * unbiased;
+        inverse[c] = 1 / std::sqrt(variance + epsilon);
+        scale[c] = weight[c] * inverse[c];
+        shift[c] = bias[c] - weight[c] * inverse[c] * mean[c];
+    }
+    apply<T, A>(x, shortcut, y, rows, channels, scale, shift, relu);
+}
+
+// Evaluation: with the running averages.
+template <typename T, typename A = typename Arithmetic<T>::type>
+INLINE void evaluate(const T *x, const T *shortcut, T *y, long rows, long channels,
+                     const A *weight, const A *bias, const A *running_mean, const A *running_var,
+                     double epsilon, bool relu) {
+    std::vector<A> work(2 * channels);
+    A *scale = work.data(), *shift = scale + channels;
+    for (long c = 0; c < channels; c++) {
+        const double factor = weight[c] / std::sqrt(double(running_var[c]) + epsilon);
+        scale[c] = factor;
+        shift[c] = bias[c] - factor * running_mean[c];
+    }
+    apply<T, A>(x, shortcut, y, rows, channels, scale, shift, relu);
+}
+
+// Gradients of weight and bias: sums over the rows of g * (x - mean) / deviation and of g, where
+// g is the gradient that ReLU lets through. It does so where `y`, its output, is positive; that
+// is known from `scale` and `shift`, too, where nothing was added. With an addition, g is the
+// shortcut's gradient and goes to `passed`.
+template <typename T, typename A, bool ADD, bool RELU>
+INLINE void gradient_sums(const T *x, const T *y, const T *gradient, T *passed, long rows,
+                          long channels, const A *__restrict scale, const A *__restrict shift,
+                          const A *__restrict mean, double *weight_sum, double *bias_sum) {
+    std::vector<A> work(2 * channels);
+    A *__restrict products = work.data(), *__restrict plain = products + channels;
+    for (long c = 0; c < channels; c++) weight_sum[c] = bias_sum[c] = 0;
+    for (long start = 0; start < rows; start += BLOCK) {
+        const long end = start + BLOCK < rows ? start + BLOCK : rows;
+        for (long c = 0; c < channels; c++) products[c] = plain[c] = 0;
+        for (long row = start; row < end; row++) {
+            const T *__restrict in = x + row * channels, *__restrict out = y + row * channels;
+            const T *__restrict from = gradient + row * channels;
+            T *__restrict to = passed + row * channels;
+            for (long c = 0; c < channels; c++) {
+                const A value = load(in[c]);
+                A g = load(from[c]);
+                if (RELU) g = (ADD ? load(out[c]) : value * scale[c] + shift[c]) <= 0 ? A(0) : g;
+                if (ADD) store(to[c], g);
+                plain[c] += g;
+                products[c] += g * (value - mean[c]);
+            }
+        }
+        for (long c = 0; c < channels; c++) {
+            weight_sum[c] += products[c];
+            bias_sum[c] += plain[c];
+        }
+    }
+}
+
+// dx = scale * g + slope * x + offset; with `MASK`, g is masked as above.
+template <typename T, typename A, bool MASK>
+INLINE void input_gradient(const T *x, const T *gradient, T *dx, long rows, long channels,
+                           const A *__restrict scale, const A *__restrict shift,
+                           const A *__restrict slope, const A *__restrict offset) {
+    for (long row = 0; row < rows; row++) {
+        const T *__restrict in = x + row * channels, *__restrict from = gradient + row * channels;
+        T *__restrict out = dx + row * channels;
+        for (long c = 0; c < channels; c++) {
+            const A value = load(in[c]);
+            A g = load(from[c]);
+            if (MASK) g = value * scale[c] + shift[c] <= 0 ? A(0) : g;
+            store(out[c], scale[c] * g + slope[c] * value + offset[c]);
+        }
+    }
+}
+
+// The way back from `train`. `y` and `passed` are null where nothing was added.
+template <typename T, typename A = typename Arithmetic<T>::type>
+INLINE void backward(const T *x, const T *y, const T *gradient, T *dx, T *passed, long rows,
+                     long channels, const A *weight, const A *bias, const double *saved, bool relu,
+                     A *weight_gradient, A *bias_gradient) {
+    const double *mean = saved, *inverse = saved + channels;
+    std::vector<A> work(5 * channels);
+    A *scale = work.data(), *shift = scale + channels, *centre = shift + channels,
+      *slope = centre + channels, *offset = slope + channels;
+    std::vector<double> sums(2 * channels);
+    double *weight_sum = sums.data(), *bias_sum = weight_sum + channels;
+    for (long c = 0; c < channels; c++) { // as in `train`, to the bit: ReLU must agree
+        scale[c] = weight[c] * inverse[c];
+        shift[c] = bias[c] - weight[c] * inverse[c] * mean[c];
+        centre[c] = mean[c];
+    }
+    if (passed)
+        gradient_sums<T, A, true, true>(x, y, gradient, passed, rows, channels, scale, shift,
+                                        centre, weight_sum, bias_sum);
+    else if (relu)
+        gradient_sums<T, A, false, true>(x, x, gradient, dx, rows, channels, scale, shift, centre,
+                                         weight_sum, bias_sum);
+    else
+        gradient_sums<T, A, false, false>(x, x, gradient, dx, rows, channels, scale, shift,
+                                          centre, weight_sum, bias_sum);
+    for (long c = 0; c < channels; c++) {
+        const double product = weight_sum[c] * inverse[c];
+        weight_gradient[c] = product;
+        bias_gradient[c] = bias_sum[c];
+        const double factor = weight[c] * inverse[c], tilt = factor * inverse[c] * product / rows;
+        slope[c] = -tilt;
+        offset[c] = tilt * mean[c] - factor * bias_sum[c] / rows;
+    }
+    if (relu && !passed)
+        input_gradient<T, A, true>(x, gradient, dx, rows, channels, scale, shift, slope, offset);
+    else
+        input_gradient<T, A, false>(x, passed ? passed : gradient, dx, rows, channels,
+                                    scale, shift, slope, offset);
+}
+
+} // namespace
+
+#define FOR(NAME, T, A)                                                                            \
+    extern "C" CLONES void train_##NAME(                                                           \
+        const T *x, const T *shortcut, T *y, long rows, long channels, const A *weight,            \
+        const A *bias, A *mean, A *var, double momentum, double epsilon, int relu,                 \
+        double *saved) {                                                                           \
+        train<T>(x, shortcut, y, rows, channels, weight, bias, mean, var, momentum, epsilon, relu, \
+                 saved);                                                                           \
+    }                                                                                              \
+    extern "C" CLONES void evaluate_##NAME(const T *x, const T *shortcut, T *y, long rows,         \
+                                           long channels, const A *weight, const A *bias,          \
+                                           const A *mean, const A *var, double epsilon,            \
+                                           int relu) {                                             \
+        evaluate<T>(x, shortcut, y, rows, channels, weight, bias, mean, var, epsilon, relu);       \
+    }                                                                                              \
+    extern "C" CLONES void backward_##NAME(                                                        \
+        const T *x, const T *y, const T *gradient, T *dx, T *passed, long rows, long channels,     \
+        const A *weight, const A *bias, const double *saved, int relu, A *weight_gradient,         \
+        A *bias_gradient) {                                                                        \
+        backward<T>(x, y, gradient, dx, passed, rows, channels, weight, bias, saved, relu,         \
+                    weight_gradient, bias_gradient);                                               \
+    }
+
+FOR(bfloat16, bfloat16, float)
+FOR(float32, float, float)
+FOR(float64, double, double)

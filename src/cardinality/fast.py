@@ -1,0 +1,236 @@
+"""The same net, computed faster: what each layer is replaced by, and the rule that says when.
+
+Nothing here changes the function: parameters, buffers and their names stay, and the tests hold
+every path to the plain one in float64. Which path a layer takes follows from the run's numerics
+alone. What each gained, and what was tried and left out, is in docs/performance.md.
+"""
+
+import ctypes
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn.functional import avg_pool2d, conv2d, linear
+
+from cardinality.machine import KERNEL, Precision
+from cardinality.norm import BatchNorm
+from cardinality.plan import Numerics
+
+# Channels that a CPU's convolution wants in a group, by precision and stride; narrower groups are
+# packed up to it. AMX multiplies tiles of 16 rows of 32; where the stride is 2, or the precision
+# float32, wider or no packs were faster in benchmarks/groups.py.
+PACK: dict[tuple[Precision, int], int] = {
+    ("bfloat16", 1): 16,
+    ("bfloat16", 2): 32,
+    ("float32", 1): 16,
+}
+
+
+def use_fast_paths(net: nn.Module, numerics: Numerics) -> None:
+    """Replace a net's layers, in place, by those that are faster with a run's numerics."""
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            setattr(module, name, faster(child, numerics))
+
+
+def faster(layer: nn.Module, numerics: Numerics) -> nn.Module:
+    """What computes the same as a layer, with its parameters, faster; or the layer itself.
+
+    On a CPU 1x1 convolutions are matrix products, narrow groups are packed, and, where the
+    suite's kernel was built, batch norm is fused with what follows it.
+    """
+    if numerics.device != "cpu":
+        return layer
+    if type(layer) is BatchNorm and numerics.fused:
+        return FusedBatchNorm(layer)
+    if type(layer) is not nn.Conv2d:
+        return layer
+    if layer.kernel_size == (1, 1) and layer.groups == 1:
+        return Pointwise(layer)
+    width = PACK.get((numerics.precision, layer.stride[0]), 1)
+    packs = count_packs(layer.groups, layer.out_channels // layer.groups, width)
+    return Packed(layer, packs) if packs < layer.groups else layer
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution as the matrix product that it is; ``weight`` is the convolution's own.
+
+    oneDNN's gradient of a 1x1 convolution's weight takes up to seven times as long as the
+    product's, most where the maps are small.
+
+    Shapes: (N, inputs, H, W) -> (N, outputs, ceil(H / stride), ceil(W / stride)), channels last.
+    """
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = layer.weight
+        self.stride = layer.stride[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            # Every second position: pooling over one, whose way back is faster than a slice's.
+            x = avg_pool2d(x, 1, self.stride)
+        return linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
+
+
+def count_packs(groups: int, width: int, wanted: int) -> int:
+    """Into how many packs groups go when each pack takes as many as fit into ``wanted`` channels.
+
+    Args:
+        groups: of a convolution with as many inputs as outputs.
+        width: channels of a group.
+        wanted: channels of a pack at most; groups that are as wide stay alone.
+    """
+    fitting = (n for n in range(1, groups + 1) if groups % n == 0 and n * width <= wanted)
+    return groups // max(fitting, default=1)
+
+
+class Packed(nn.Module):
+    """A grouped convolution in fewer, wider groups with zeros off the diagonal.
+
+    Neighbouring groups share a pack, whose weight has their weights as blocks on its diagonal:
+    more multiplications, but in tiles that a matrix unit fills. ``weight`` is the grouped
+    convolution's own, (outputs, inputs / groups, k, k).
+
+    Shapes: those of the convolution.
+    """
+
+    def __init__(self, layer: nn.Conv2d, packs: int) -> None:
+        super().__init__()
+        self.weight = layer.weight
+        self.groups, self.packs = layer.groups, packs
+        self.stride, self.padding = layer.stride, layer.padding
+        each = layer.groups // packs
+        self.eye: Tensor
+        eye = torch.eye(each, device=layer.weight.device, dtype=layer.weight.dtype)
+        self.register_buffer("eye", eye.view(1, each, 1, each, 1, 1, 1), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs, inputs, *kernel = self.weight.shape
+        each = self.groups // self.packs
+        blocks = self.weight.view(self.packs, each, outputs // self.groups, 1, inputs, *kernel)
+        weight = (blocks * self.eye).reshape(outputs, each * inputs, *kernel)
+        return conv2d(x, weight, None, self.stride, self.padding, groups=self.packs)
+
+
+class FusedBatchNorm(BatchNorm):
+    """Batch norm, the shortcut's addition and ReLU in batch_norm.cpp's two passes each way.
+
+    The forward pass reads its input twice and writes once; torch's three layers read five times
+    and write three times. The same for the way back.
+    """
+
+    def __init__(self, layer: BatchNorm) -> None:
+        super().__init__(layer.num_features, layer.eps, layer.momentum, device="meta")
+        for name, parameter in layer.named_parameters():
+            setattr(self, name, parameter)
+        for name, buffer in layer.named_buffers():
+            setattr(self, name, buffer)
+        self.train(layer.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._normalise(x, None, relu=False)
+
+    def activate(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        return self._normalise(x, shortcut, relu=True)
+
+    def _normalise(self, x: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        if shortcut is not None:
+            shortcut = shortcut.contiguous(memory_format=torch.channels_last)
+        if not self.training:
+            return self._evaluate(x, shortcut, relu)
+        if x.numel() == x.shape[1]:
+            raise ValueError(f"expected more than one value a channel in training, got {x.shape}")
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        return _Normalise.apply(x, shortcut, self.weight, self.bias, self, relu)
+
+    def _evaluate(self, x: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
+        if torch.is_grad_enabled():  # nobody needs it fast
+            return super().activate(x, shortcut) if relu else super().forward(x)
+        y = torch.empty_like(x)
+        averages = (self.running_mean, self.running_var)
+        _kernel("evaluate", x.dtype)(
+            *_addresses(x, shortcut, y),
+            *_shape(x),
+            *_addresses(self.weight, self.bias, *averages),
+            ctypes.c_double(self.eps),
+            ctypes.c_int(relu),
+        )
+        return y
+
+
+class _Normalise(torch.autograd.Function):
+    """`FusedBatchNorm` in training."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        shortcut: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        layer: FusedBatchNorm,
+        relu: bool,
+    ) -> Tensor:
+        y = torch.empty_like(x)
+        saved = torch.empty(2, x.shape[1], dtype=torch.float64)
+        _kernel("train", x.dtype)(
+            *_addresses(x, shortcut, y),
+            *_shape(x),
+            *_addresses(weight, bias, layer.running_mean, layer.running_var),
+            ctypes.c_double(layer.momentum),  # type: ignore[arg-type]
+            ctypes.c_double(layer.eps),
+            ctypes.c_int(relu),
+            *_addresses(saved),
+        )
+        # Where nothing was added, x tells what ReLU let through, and y need not be kept for it.
+        kept = y if shortcut is not None else None
+        ctx.save_for_backward(x, kept, weight, bias, saved)  # type: ignore[arg-type]
+        ctx.relu = relu  # type: ignore[attr-defined]
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, weight, bias, saved = ctx.saved_tensors  # type: ignore[attr-defined]
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        dx = torch.empty_like(x)
+        passed = torch.empty_like(x) if y is not None else None
+        weight_gradient, bias_gradient = torch.empty_like(weight), torch.empty_like(bias)
+        _kernel("backward", x.dtype)(
+            *_addresses(x, y, gradient, dx, passed),
+            *_shape(x),
+            *_addresses(weight, bias, saved),
+            ctypes.c_int(ctx.relu),  # type: ignore[attr-defined]
+            *_addresses(weight_gradient, bias_gradient),
+        )
+        return dx, passed, weight_gradient, bias_gradient, None, None
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    spec = find_spec(KERNEL)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"{KERNEL} was not built; reinstall the package, with a C++ compiler")
+    return ctypes.CDLL(spec.origin)
+
+
+@lru_cache
+def _kernel(name: str, dtype: torch.dtype) -> Callable[..., None]:
+    function = getattr(_library(), f"{name}_{str(dtype).removeprefix('torch.')}")
+    function.restype = None
+    return function
+
+
+def _addresses(*tensors: Tensor | None) -> list[ctypes.c_void_p]:
+    return [ctypes.c_void_p(None if t is None else t.data_ptr()) for t in tensors]
+
+
+def _shape(x: Tensor) -> tuple[ctypes.c_long, ctypes.c_long]:
+    """Rows and channels."""
+    return ctypes.c_long(x.numel() // x.shape[1]), ctypes.c_long(x.shape[1])
