@@ -13,7 +13,7 @@ OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) test lint clean
+.PHONY: help setup $(TABLES) bench test lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -22,6 +22,7 @@ help:
 	@echo "make residual           with and without shortcuts"
 	@echo "make table7             wide paths on CIFAR (PROTOCOL=cifar10 or cifar100)"
 	@echo "make figure7            more paths against wider ones, complexity not preserved"
+	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
 	@echo "make test, make lint    the tests; style, format and types"
 	@echo "make clean              remove .venv and what quick computed"
@@ -32,7 +33,7 @@ help:
 setup: .venv/.ready
 
 # A stamp, so that nothing is installed twice; the environment is brought up to date, not rebuilt.
-.venv/.ready: pyproject.toml constraints.txt
+.venv/.ready: pyproject.toml constraints.txt src/cardinality/batch_norm.cpp
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than Python 3.11; allowed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
@@ -45,6 +46,9 @@ setup: .venv/.ready
 
 $(TABLES): .venv/.ready
 	@$(BIN)/cardinality run $@ $(OPTIONS) --show-committed
+
+bench: .venv/.ready-dev
+	$(BIN)/python -m benchmarks.speed --device $(DEVICE)
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest

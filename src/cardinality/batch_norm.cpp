@@ -86,15 +86,15 @@ INLINE void moments(const T *x, long rows, long channels, double *mean, double *
     }
 }
 
-// y = relu(scale * x + shift + shortcut); without `ADD` no shortcut, without `RELU` neither.
+// y = relu((x - mean) * scale + bias + shortcut); without `ADD` no shortcut, without `RELU` neither.
 template <typename T, typename A, bool ADD, bool RELU>
 INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels,
-                  const A *__restrict scale, const A *__restrict shift) {
+                  const A *__restrict mean, const A *__restrict scale, const A *__restrict bias) {
     for (long row = 0; row < rows; row++) {
         const T *__restrict in = x + row * channels, *__restrict add = shortcut + row * channels;
         T *__restrict out = y + row * channels;
         for (long c = 0; c < channels; c++) {
-            A value = load(in[c]) * scale[c] + shift[c];
+            A value = (load(in[c]) - mean[c]) * scale[c] + bias[c];
             if (ADD) value += load(add[c]);
             store(out[c], RELU && value < 0 ? A(0) : value);
         }
@@ -102,11 +102,11 @@ INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels,
 }
 
 template <typename T, typename A>
-INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels, const A *scale,
-                  const A *shift, bool relu) {
-    if (shortcut) apply<T, A, true, true>(x, shortcut, y, rows, channels, scale, shift);
-    else if (relu) apply<T, A, false, true>(x, x, y, rows, channels, scale, shift);
-    else apply<T, A, false, false>(x, x, y, rows, channels, scale, shift);
+INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels, const A *mean,
+                  const A *scale, const A *bias, bool relu) {
+    if (shortcut) apply<T, A, true, true>(x, shortcut, y, rows, channels, mean, scale, bias);
+    else if (relu) apply<T, A, false, true>(x, x, y, rows, channels, mean, scale, bias);
+    else apply<T, A, false, false>(x, x, y, rows, channels, mean, scale, bias);
 }
 
 // Training: `running` holds mean, then variance, and is updated; `saved` gets the batch's mean,
@@ -118,17 +118,17 @@ INLINE void train(const T *x, const T *shortcut, T *y, long rows, long channels,
     double *mean = saved, *inverse = saved + channels;
     moments<T, A>(x, rows, channels, mean, inverse);
     std::vector<A> work(2 * channels);
-    A *scale = work.data(), *shift = scale + channels;
+    A *centre = work.data(), *scale = centre + channels;
     const double unbiased = double(rows) / (rows - 1);
     for (long c = 0; c < channels; c++) {
         const double variance = inverse[c];
         running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
         running_var[c] = (1 - momentum) * running_var[c] + momentum * variance * unbiased;
         inverse[c] = 1 / std::sqrt(variance + epsilon);
+        centre[c] = mean[c];
         scale[c] = weight[c] * inverse[c];
-        shift[c] = bias[c] - weight[c] * inverse[c] * mean[c];
     }
-    apply<T, A>(x, shortcut, y, rows, channels, scale, shift, relu);
+    apply<T, A>(x, shortcut, y, rows, channels, centre, scale, bias, relu);
 }
 
 // Evaluation: with the running averages.
@@ -136,24 +136,20 @@ template <typename T, typename A = typename Arithmetic<T>::type>
 INLINE void evaluate(const T *x, const T *shortcut, T *y, long rows, long channels,
                      const A *weight, const A *bias, const A *running_mean, const A *running_var,
                      double epsilon, bool relu) {
-    std::vector<A> work(2 * channels);
-    A *scale = work.data(), *shift = scale + channels;
-    for (long c = 0; c < channels; c++) {
-        const double factor = weight[c] / std::sqrt(double(running_var[c]) + epsilon);
-        scale[c] = factor;
-        shift[c] = bias[c] - factor * running_mean[c];
-    }
-    apply<T, A>(x, shortcut, y, rows, channels, scale, shift, relu);
+    std::vector<A> scale(channels);
+    for (long c = 0; c < channels; c++)
+        scale[c] = weight[c] / std::sqrt(double(running_var[c]) + epsilon);
+    apply<T, A>(x, shortcut, y, rows, channels, running_mean, scale.data(), bias, relu);
 }
 
 // Gradients of weight and bias: sums over the rows of g * (x - mean) / deviation and of g, where
 // g is the gradient that ReLU lets through. It does so where `y`, its output, is positive; that
-// is known from `scale` and `shift`, too, where nothing was added. With an addition, g is the
+// is known from x, too, where nothing was added. With an addition, g is the
 // shortcut's gradient and goes to `passed`.
 template <typename T, typename A, bool ADD, bool RELU>
 INLINE void gradient_sums(const T *x, const T *y, const T *gradient, T *passed, long rows,
-                          long channels, const A *__restrict scale, const A *__restrict shift,
-                          const A *__restrict mean, double *weight_sum, double *bias_sum) {
+                          long channels, const A *__restrict mean, const A *__restrict scale,
+                          const A *__restrict bias, double *weight_sum, double *bias_sum) {
     std::vector<A> work(2 * channels);
     A *__restrict products = work.data(), *__restrict plain = products + channels;
     for (long c = 0; c < channels; c++) weight_sum[c] = bias_sum[c] = 0;
@@ -165,12 +161,12 @@ INLINE void gradient_sums(const T *x, const T *y, const T *gradient, T *passed, 
             const T *__restrict from = gradient + row * channels;
             T *__restrict to = passed + row * channels;
             for (long c = 0; c < channels; c++) {
-                const A value = load(in[c]);
+                const A value = load(in[c]) - mean[c];
                 A g = load(from[c]);
-                if (RELU) g = (ADD ? load(out[c]) : value * scale[c] + shift[c]) <= 0 ? A(0) : g;
+                if (RELU) g = (ADD ? load(out[c]) : value * scale[c] + bias[c]) <= 0 ? A(0) : g;
                 if (ADD) store(to[c], g);
                 plain[c] += g;
-                products[c] += g * (value - mean[c]);
+                products[c] += g * value;
             }
         }
         for (long c = 0; c < channels; c++) {
@@ -180,19 +176,20 @@ INLINE void gradient_sums(const T *x, const T *y, const T *gradient, T *passed, 
     }
 }
 
-// dx = scale * g + slope * x + offset; with `MASK`, g is masked as above.
+// dx = scale * (g - pull - (x - mean) * tilt); with `MASK`, g is masked as above.
 template <typename T, typename A, bool MASK>
 INLINE void input_gradient(const T *x, const T *gradient, T *dx, long rows, long channels,
-                           const A *__restrict scale, const A *__restrict shift,
-                           const A *__restrict slope, const A *__restrict offset) {
+                           const A *__restrict mean, const A *__restrict scale,
+                           const A *__restrict bias, const A *__restrict pull,
+                           const A *__restrict tilt) {
     for (long row = 0; row < rows; row++) {
         const T *__restrict in = x + row * channels, *__restrict from = gradient + row * channels;
         T *__restrict out = dx + row * channels;
         for (long c = 0; c < channels; c++) {
-            const A value = load(in[c]);
+            const A value = load(in[c]) - mean[c];
             A g = load(from[c]);
-            if (MASK) g = value * scale[c] + shift[c] <= 0 ? A(0) : g;
-            store(out[c], scale[c] * g + slope[c] * value + offset[c]);
+            if (MASK) g = value * scale[c] + bias[c] <= 0 ? A(0) : g;
+            store(out[c], scale[c] * (g - pull[c] - value * tilt[c]));
         }
     }
 }
@@ -203,38 +200,36 @@ INLINE void backward(const T *x, const T *y, const T *gradient, T *dx, T *passed
                      long channels, const A *weight, const A *bias, const double *saved, bool relu,
                      A *weight_gradient, A *bias_gradient) {
     const double *mean = saved, *inverse = saved + channels;
-    std::vector<A> work(5 * channels);
-    A *scale = work.data(), *shift = scale + channels, *centre = shift + channels,
-      *slope = centre + channels, *offset = slope + channels;
+    std::vector<A> work(4 * channels);
+    A *centre = work.data(), *scale = centre + channels, *pull = scale + channels,
+      *tilt = pull + channels;
     std::vector<double> sums(2 * channels);
     double *weight_sum = sums.data(), *bias_sum = weight_sum + channels;
     for (long c = 0; c < channels; c++) { // as in `train`, to the bit: ReLU must agree
-        scale[c] = weight[c] * inverse[c];
-        shift[c] = bias[c] - weight[c] * inverse[c] * mean[c];
         centre[c] = mean[c];
+        scale[c] = weight[c] * inverse[c];
     }
     if (passed)
-        gradient_sums<T, A, true, true>(x, y, gradient, passed, rows, channels, scale, shift,
-                                        centre, weight_sum, bias_sum);
+        gradient_sums<T, A, true, true>(x, y, gradient, passed, rows, channels, centre, scale,
+                                        bias, weight_sum, bias_sum);
     else if (relu)
-        gradient_sums<T, A, false, true>(x, x, gradient, dx, rows, channels, scale, shift, centre,
+        gradient_sums<T, A, false, true>(x, x, gradient, dx, rows, channels, centre, scale, bias,
                                          weight_sum, bias_sum);
     else
-        gradient_sums<T, A, false, false>(x, x, gradient, dx, rows, channels, scale, shift,
-                                          centre, weight_sum, bias_sum);
+        gradient_sums<T, A, false, false>(x, x, gradient, dx, rows, channels, centre, scale, bias,
+                                          weight_sum, bias_sum);
     for (long c = 0; c < channels; c++) {
-        const double product = weight_sum[c] * inverse[c];
-        weight_gradient[c] = product;
+        weight_gradient[c] = weight_sum[c] * inverse[c];
         bias_gradient[c] = bias_sum[c];
-        const double factor = weight[c] * inverse[c], tilt = factor * inverse[c] * product / rows;
-        slope[c] = -tilt;
-        offset[c] = tilt * mean[c] - factor * bias_sum[c] / rows;
+        pull[c] = bias_sum[c] / rows;
+        tilt[c] = weight_sum[c] * inverse[c] * inverse[c] / rows;
     }
     if (relu && !passed)
-        input_gradient<T, A, true>(x, gradient, dx, rows, channels, scale, shift, slope, offset);
+        input_gradient<T, A, true>(x, gradient, dx, rows, channels, centre, scale, bias, pull,
+                                   tilt);
     else
-        input_gradient<T, A, false>(x, passed ? passed : gradient, dx, rows, channels,
-                                    scale, shift, slope, offset);
+        input_gradient<T, A, false>(x, passed ? passed : gradient, dx, rows, channels, centre,
+                                    scale, bias, pull, tilt);
 }
 
 } // namespace

@@ -10,7 +10,7 @@ from cardinality.plan import Numerics, Plan
 from cardinality.tables import Done, Failed, Published
 
 DASH = "–"
-LEFT = ("setting", "model", "shortcuts", "weights", "data")
+LEFT = ("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command")
 
 
 def number(value: float, digits: int = 1) -> str:

@@ -94,7 +94,7 @@ class Record(Strict):
     final: Final | None
     weights_checksum: str | None
     seconds: float
-    peak_memory: int | None
+    peak_memory: int | None = None
     provenance: Provenance
     finished: str
 

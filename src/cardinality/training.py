@@ -166,12 +166,7 @@ class Trainer:
         self.net.train()
         waited = Waited(self.train_images.epoch(self.generator, training.batch))
         for step, (images, labels) in enumerate(waited, start=1):
-            loss, logits = self._loss(images, labels)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            self.scheduler.step()
-            tally.add(loss, logits, labels)
+            self.step(images, labels, tally)
             if step % CHECKED_EVERY == 0 or step == self.steps:
                 tally.check(f"by step {step} of epoch {number}")
             on_step(number - 1 + step / self.steps)
@@ -193,6 +188,15 @@ class Trainer:
                 waited.seconds,
             )
         )
+
+    def step(self, images: Tensor, labels: Tensor, tally: Tally) -> None:
+        """Train on one batch, as the data set gives it, and count it."""
+        loss, logits = self._loss(images, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        tally.add(loss, logits, labels)
 
     @torch.no_grad()
     def evaluate(self) -> tuple[float, float, float | None]:

@@ -1,0 +1,1 @@
+"""Speed and agreement against other ways to do the same; not installed with the package."""

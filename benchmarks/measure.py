@@ -1,0 +1,109 @@
+"""Medians of what is measured in turns, so that a noisy machine slows all of it alike."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import torch
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a measurement is of; a part that does not apply is empty."""
+
+    section: str
+    protocol: str = ""
+    depth: int | None = None
+    setting: str = ""
+    batch: int | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A line of the CSV file: the median of some rounds, with the lowest and the highest.
+
+    Attributes:
+        where: what it is of.
+        what: the contender, part or command.
+        unit: of the figures.
+        value, lowest, highest: over ``rounds``; not a number where it failed.
+        failure: why.
+    """
+
+    where: Where
+    what: str
+    unit: str
+    value: float
+    lowest: float
+    highest: float
+    rounds: int
+    failure: str = ""
+
+    def row(self) -> dict[str, Any]:
+        """As flat columns."""
+        rest = {key: value for key, value in asdict(self).items() if key != "where"}
+        return asdict(self.where) | rest
+
+
+def single(where: Where, what: str, unit: str, value: float) -> Measurement:
+    """Of what was measured once."""
+    return Measurement(where, what, unit, value, value, value, 1)
+
+
+def failed(where: Where, what: str, unit: str, error: Exception) -> Measurement:
+    """Of what could not be measured."""
+    nan = float("nan")
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return Measurement(where, what, unit, nan, nan, nan, 0, reason)
+
+
+def seconds(step: Step, steps: int, device: str) -> float:
+    """Mean seconds of one of some steps, the device's work included."""
+    start = time.perf_counter()
+    for _ in range(steps):
+        step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / steps
+
+
+def in_turns(
+    where: Where,
+    makers: Mapping[str, Callable[[], Step]],
+    device: str,
+    rounds: int = 5,
+    at_least: float = 0.1,
+) -> list[Measurement]:
+    """Time one step of each contender, in turns; a contender that cannot start is a failed line.
+
+    Args:
+        where: what is measured.
+        makers: by name, what makes a contender's step.
+        device: that the steps compute on.
+        rounds: how often each has its turn.
+        at_least: seconds of a turn, as far as whole steps make it up.
+    """
+    steps: dict[str, Step] = {}
+    turns: dict[str, int] = {}
+    lines = []
+    for name, make in makers.items():
+        try:
+            step = make()
+            seconds(step, 2, device)  # caches, memory and a GPU's clocks
+            turns[name] = max(1, round(at_least / seconds(step, 1, device)))
+            steps[name] = step
+        except Exception as error:  # one that fails is a finding, and the others go on
+            lines.append(failed(where, name, "s", error))
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            times[name].append(seconds(step, turns[name], device))
+    for name, taken in times.items():
+        lines.append(
+            Measurement(where, name, "s", median(taken), min(taken), max(taken), len(taken))
+        )
+    return lines

@@ -1,0 +1,345 @@
+"""The benchmark's page, CSV file and plot, from its measurements alone."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks.measure import Measurement
+from cardinality.machine import Machine
+from cardinality.markdown import to_markdown
+from cardinality.plan import ROOT
+from cardinality.plots import COLOURS, save
+from cardinality.records import Provenance
+from cardinality.settings import Setting
+
+DASH = "–"
+RIVALS = {"plain": "plain loop", "timm": "timm", "timm's net": "timm's net, our input"}
+REFERENCE = "1x64d"
+
+
+def write(
+    lines: list[Measurement], machine: Machine, made: Provenance, seconds: float, folder: Path
+) -> str:
+    """Write FOLDER/DEVICE.md, .csv, .png and .svg.
+
+    Returns:
+        The page.
+    """
+    table = pd.DataFrame([line.row() for line in lines])
+    name = slug(f"{machine.device} {machine.name} {machine.cores} cores")
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    save(lambda figure: draw(table, figure), (9, 4.5), folder / name)
+    page = document(table, machine, made, seconds, name)
+    (folder / f"{name}.md").write_text(page)
+    return page
+
+
+def slug(text: str) -> str:
+    """A file's name: lower case, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def document(
+    table: pd.DataFrame, machine: Machine, made: Provenance, seconds: float, name: str
+) -> str:
+    """The whole page; a section without a measurement is left out."""
+    versions = ", ".join(f"{key} {value}" for key, value in made.versions.items())
+    state = "" if made.clean else ", with changes"
+    parts = [
+        f"# Speed on {machine}",
+        f"`make bench`, {seconds / 60:.1f} min; {versions};"
+        f" code {(made.commit or '?')[:10]}{state}."
+        f" Medians of rounds in turns; every figure with its lowest and highest is in"
+        f" [{name}.csv]({name}.csv).",
+        f"![Speed beside others, and the cost of cardinality]({name}.png)",
+    ]
+    sections = [steps, cardinality, paths, limit, profile, inputs, side_by_side, memory, start]
+    parts += [text for section in sections if (text := section(table))]
+    failures = table[table.failure != ""]
+    if len(failures):
+        parts.append("## Not measured")
+        parts += [
+            f"- {row.section} {row.protocol} {row.setting}: {row.what}: {row.failure}"
+            for row in failures.itertuples()
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def pivot(table: pd.DataFrame, *sections: str) -> pd.DataFrame:
+    """A net a line, in the order of measurement, and what was measured of it as columns."""
+    chosen = table[table.section.isin(sections)]
+    keys = ["protocol", "depth", "setting", "batch"]
+    return chosen.pivot_table(
+        index=keys, columns="what", values="value", sort=False, aggfunc="first"
+    ).reset_index()
+
+
+def titled(title: str, text: str, columns: dict[str, Any]) -> str:
+    """A section with its table."""
+    series = {heading: pd.Series(list(cells)) for heading, cells in columns.items()}
+    return f"## {title}\n\n{text}\n\n{to_markdown(series)}"
+
+
+def nets(frame: pd.DataFrame) -> dict[str, Any]:
+    """The columns that say which net."""
+    return {
+        "protocol": frame.protocol,
+        "depth": [f"{depth:.0f}" for depth in frame.depth],
+        "setting": frame.setting,
+        "batch": [f"{batch:.0f}" for batch in frame.batch],
+    }
+
+
+def formatted(values: Any, form: str) -> list[str]:
+    """Figures as text; a dash for one that is missing."""
+    return [DASH if value != value else form.format(value) for value in values]
+
+
+def steps(table: pd.DataFrame) -> str:
+    """Whole training steps beside others'."""
+    frame = pivot(table, "steps")
+    if frame.empty:
+        return ""
+    ours = frame.suite
+    others = frame[[rival for rival in RIVALS if rival in frame]]
+    columns = nets(frame) | {"suite, images/s": formatted(frame.batch / ours, "{:,.0f}")}
+    for rival, heading in RIVALS.items():
+        if rival in frame:
+            columns[heading] = formatted(frame.batch / frame[rival], "{:,.0f}")
+    columns["× plain loop"] = formatted(frame.get("plain", np.nan) / ours, "{:.2f}")
+    columns["× timm"] = formatted(frame.get("timm", np.nan) / ours, "{:.2f}")
+    columns["× fastest other"] = formatted(others.min(axis=1) / ours, "{:.2f}")
+    return titled(
+        "Whole training steps, input included",
+        "Images a second of the same net on the same images. The plain loop is float32,"
+        " contiguous, with a DataLoader and PIL transforms; timm is its blocks with mixed"
+        " precision, channels last and such a loader; timm's net with the suite's resident input"
+        " is nobody's way, but the best that its net allows.",
+        columns,
+    )
+
+
+def relative(frame: pd.DataFrame, what: str) -> pd.Series:
+    """Each net's time over that of 1x64d at the same protocol and depth."""
+    keys = ["protocol", "depth"]
+    base = frame[frame.setting == REFERENCE].set_index(keys)[what].rename("base")
+    return frame[what] / frame.join(base, on=keys)["base"]
+
+
+def cardinality(table: pd.DataFrame) -> str:
+    """What cardinality costs in time at equal FLOPs."""
+    frame = pivot(table, "steps", "residual", "no shortcuts")
+    if frame.empty:
+        return ""
+    for what in ("suite", *RIVALS):
+        if what in frame:
+            frame[what] = relative(frame, what)
+    settings = [s for s in dict.fromkeys(frame.setting) if s != REFERENCE]
+    groups = list(frame.groupby(["protocol", "depth"], sort=False))
+    columns: dict[str, Any] = {
+        "protocol": [protocol for (protocol, _), _ in groups],
+        "depth": [f"{depth:.0f}" for (_, depth), _ in groups],
+    }
+
+    def cell(group: pd.DataFrame, setting: str, what: str) -> float:
+        found = group[group.setting == setting][what]
+        return float(found.iloc[0]) if len(found) else float("nan")
+
+    for setting in settings:
+        columns[setting] = formatted([cell(g, setting, "suite") for _, g in groups], "{:.2f}")
+    for rival, heading in list(RIVALS.items())[:2]:
+        if rival in frame:
+            ratios = [cell(g, "32x4d", rival) for _, g in groups]
+            columns[f"32x4d, {heading}"] = formatted(ratios, "{:.2f}")
+    published = pd.read_csv(ROOT / "paper_tables" / "speed.csv")
+    others = "; ".join(
+        f"{row.source} ({row.kind}, depth {row.depth}, {row.hardware}) {row.ratio:.2f}"
+        for row in published.itertuples()
+    )
+    return titled(
+        "What cardinality costs at equal FLOPs",
+        f"Time of a suite's step over that of {REFERENCE}. For 32x4d others have: {others}.",
+        columns,
+    )
+
+
+def paths(table: pd.DataFrame) -> str:
+    """What each way to compute the same net takes."""
+    chosen = table[table.section == "paths"]
+    if chosen.empty:
+        return ""
+    columns: dict[str, Any] = {"net": list(dict.fromkeys(chosen.what))}
+    for (protocol, setting), group in chosen.groupby(["protocol", "setting"], sort=False):
+        times = dict(zip(group.what, group.value.astype(float), strict=True))
+        cells = []
+        for what in columns["net"]:
+            taken = times.get(what, float("nan"))
+            relative_to_ours = taken / times["as the suite"]
+            cells.append(DASH if taken != taken else f"{1e3 * taken:.1f} ({relative_to_ours:.2f})")
+        columns[f"{protocol}, {setting}"] = cells
+    return titled(
+        "What each fast path is worth",
+        "Milliseconds of a training step on a batch at hand, in brackets relative to the suite's.",
+        columns,
+    )
+
+
+def limit(table: pd.DataFrame) -> str:
+    """The part of the device's rate that each net reaches."""
+    ceilings = table[table.section == "ceiling"]
+    frame = pivot(table, "passes")
+    if frame.empty or ceilings.empty:
+        return ""
+    best = float(ceilings.value.max())
+    macs = frame["MACs forward"]
+    backward = frame["forward and backward"] - frame.forward
+    measured = "; ".join(
+        f"{what} {rate / 1e9:,.0f}"
+        for what, rate in zip(ceilings.what, ceilings.value.astype(float), strict=True)
+    )
+    return titled(
+        "The limit",
+        "Billions of multiply-adds a second of large dense operations on the same device:"
+        f" {measured}. The highest is the ceiling, and this is what part of it the nets reach.",
+        nets(frame)
+        | {
+            "forward": formatted(100 * macs / frame.forward / best, "{:.0f} %"),
+            "backward": formatted(100 * 2 * macs / backward / best, "{:.0f} %"),
+            "both, G MACs/s": formatted(3 * macs / frame["forward and backward"] / 1e9, "{:,.0f}"),
+        },
+    )
+
+
+def profile(table: pd.DataFrame) -> str:
+    """Where the time of a step goes."""
+    frame = pivot(table, "profile")
+    if frame.empty:
+        return ""
+    kinds = list(dict.fromkeys(table[table.section == "profile"].what))
+    columns = {kind: formatted(100 * frame[kind], "{:.0f} %") for kind in kinds}
+    text = "Torch's profile of the suite's steps on one thread."
+    return titled("Where a step's time goes", text, nets(frame) | columns)
+
+
+def inputs(table: pd.DataFrame) -> str:
+    """What input costs."""
+    frame = pivot(table, "input")
+    if frame.empty:
+        return ""
+    whole = pivot(table, "steps").set_index(["protocol", "depth", "setting"]).suite
+    of = [whole.get(key) for key in zip(frame.protocol, frame.depth, frame.setting, strict=True)]
+    part = [100 * t / w if w else float("nan") for t, w in zip(frame.resident, of, strict=True)]
+    text = "Milliseconds that a batch of resident images takes, and what part of a step that is."
+    streamed = table[table.section == "streamed"]
+    if len(streamed):
+        text += (
+            f" Photographs of 170 x 128 pixels from JPEG files, cropped to 128: the loader alone"
+            f" gives {streamed.value.iloc[0]:,.0f} images a second."
+        )
+    return titled(
+        "Input",
+        text,
+        nets(frame)
+        | {
+            "batch, ms": formatted(1e3 * frame.resident, "{:.2f}"),
+            "of a step": formatted(part, "{:.1f} %"),
+        },
+    )
+
+
+def side_by_side(table: pd.DataFrame) -> str:
+    """The whole machine, shared in different ways."""
+    frame = pivot(table, "side by side")
+    if frame.empty:
+        return ""
+    order = list(dict.fromkeys(table[table.section == "side by side"].what))
+    ways = [way for way in order if way in frame]
+    columns = {way: formatted(frame[way], "{:,.0f}") for way in ways}
+    return titled(
+        "Runs side by side",
+        "Images a second of the whole machine.",
+        nets(frame) | columns,
+    )
+
+
+def memory(table: pd.DataFrame) -> str:
+    """What a step holds."""
+    frame = pivot(table, "memory")
+    if frame.empty or "peak of a step" not in frame:
+        return ""
+    growth = relative(frame, "activations")
+    return titled(
+        "Memory",
+        f"What training holds at its peak beside what was held before, and the activations that"
+        f" the layers put out for one image; × relative to {REFERENCE}.",
+        nets(frame)
+        | {
+            "peak, MiB": formatted(frame["peak of a step"] / 2**20, "{:,.0f}"),
+            "×": formatted(relative(frame, "peak of a step"), "{:.2f}"),
+            "activations, thousands": formatted(frame.activations / 1e3, "{:,.0f}"),
+            "activations ×": formatted(growth, "{:.2f}"),
+        },
+    )
+
+
+def start(table: pd.DataFrame) -> str:
+    """How long commands take."""
+    chosen = table[(table.section == "start") & (table.failure == "")]
+    if chosen.empty:
+        return ""
+    return titled(
+        "Start",
+        "Seconds from a command to its end.",
+        {
+            "command": [f"`{what}`" for what in chosen.what],
+            "median": formatted(chosen.value, "{:.2f}"),
+            "highest": formatted(chosen.highest, "{:.2f}"),
+        },
+    )
+
+
+def draw(table: pd.DataFrame, figure: Figure) -> None:
+    """Left, how many times as fast as the others; right, time over that of 1x64d."""
+    left, right = figure.subplots(1, 2)
+    frame = pivot(table, "steps")
+    if frame.empty:
+        return
+    names = [f"{p} {d:.0f}" for p, d in zip(frame.protocol, frame.depth, strict=True)]
+    places = list(dict.fromkeys(names))
+    for colour, (rival, heading) in zip(COLOURS, RIVALS.items(), strict=False):
+        if rival in frame:
+            x = [places.index(name) for name in names]
+            shift = 0.18 * (list(RIVALS).index(rival) - 1)
+            left.plot(
+                np.array(x) + shift,
+                frame[rival] / frame.suite,
+                "o",
+                color=colour,
+                alpha=0.7,
+                label=heading,
+            )
+    left.axhline(1, color="black", linewidth=0.8)
+    left.set_ylim(bottom=0)
+    left.set_xticks(range(len(places)), [place.replace(" ", "\n") for place in places], fontsize=8)
+    left.set_ylabel("times as fast as")
+    left.legend(fontsize=8)
+    frame["suite"] = relative(frame, "suite")
+    for colour, place in zip(COLOURS, places, strict=False):
+        group = frame[[name == place for name in names]]
+        c = [Setting.parse(setting).cardinality for setting in group.setting]
+        right.plot(c, group.suite, "o-", color=colour, label=place)
+    published = pd.read_csv(ROOT / "paper_tables" / "speed.csv")
+    paper = published[published.source.str.startswith("Xie")]
+    right.plot([32] * len(paper), paper.ratio, "s", color="#777777", label="the paper, 8 M40")
+    right.set_xscale("log", base=2)
+    ticks = [1, 2, 4, 8, 32]
+    right.set_xticks(ticks, [str(tick) for tick in ticks])
+    right.minorticks_off()
+    right.set_xlabel("cardinality C at equal FLOPs")
+    right.set_ylabel("time of a step over that of 1x64d")
+    right.legend(fontsize=8)

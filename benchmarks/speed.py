@@ -1,0 +1,395 @@
+"""How fast the suite trains, against what people use instead; writes results/bench/DEVICE.*.
+
+Usage: python -m benchmarks.speed [--device auto|cpu|cuda]
+
+Everything is timed on whole steps, in turns, in this one run, so that ratios hold where times
+do not. On a CPU a contender has one core: its net on one thread, its images decoded between the
+steps. Several at once are `side_by_side`.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.contenders import again, made_images, plain, suite, with_timm
+from benchmarks.measure import (
+    Measurement,
+    Step,
+    Where,
+    failed,
+    in_turns,
+    seconds,
+    single,
+)
+from benchmarks.neighbours import side_by_side
+from benchmarks.report import write
+from benchmarks.variants import one_batch, variants
+from cardinality.data.device import batches
+from cardinality.data.store import load_images, prepare
+from cardinality.datasets import Folders
+from cardinality.machine import Machine, detect
+from cardinality.memory import keep_freed_memory, peak, start_peak
+from cardinality.plan import ROOT, Run, make_plan
+from cardinality.provenance import provenance
+from cardinality.settings import Role
+from cardinality.training import Trainer
+
+# What runs on each kind of device: protocol, images a step where not the protocol's (a whole step
+# of the plain loop takes seconds on a CPU), and the roles of the depths.
+SCALES: dict[str, list[tuple[str, int | None, tuple[Role, ...]]]] = {
+    "cpu": [
+        ("quick", None, ("base", "deep")),
+        ("cifar10-small", None, ("base", "deep")),
+        ("cifar10", 32, ("base",)),
+    ],
+    "cuda": [("cifar10-short", None, ("base", "deep")), ("cifar10", None, ("base",))],
+}
+# Loader workers of the other loops: on a CPU the core's own process, on a GPU what a node has.
+WORKERS = {"cpu": 0, "cuda": 8}
+
+
+def main() -> None:
+    """Measure section by section, saying so, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    machine = detect(parser.parse_args().device)
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    console, start = Console(stderr=True), time.monotonic()
+    lines: list[Measurement] = []
+    sections: list[Callable[[Machine], Iterator[Measurement]]] = [
+        whole_steps,
+        deeper,
+        paths,
+        limit,
+        profile,
+        inputs,
+        memory,
+        runs_side_by_side,
+        commands,
+    ]
+    for section in sections:
+        console.print(f"{time.monotonic() - start:4.0f} s  {section.__name__.replace('_', ' ')}")
+        try:
+            lines += section(machine)
+        except Exception as error:  # the other sections are worth having
+            lines.append(failed(Where(section.__name__), "the whole section", "", error))
+            console.print(f"        failed: {error!r}")
+    taken = time.monotonic() - start
+    page = write(lines, machine, provenance(machine), taken, ROOT / "results" / "bench")
+    console.print(f"{taken:4.0f} s  done")
+    sys.stdout.write(page)
+
+
+def runs(machine: Machine, protocol: str, role: Role, batch: int | None) -> list[Run]:
+    """Table 3's run of every setting at one depth, with the first seed."""
+    plan = make_plan("table3", protocol, machine, seeds=1, batch=batch)
+    return [entry.runs[0] for entry in plan.entries if entry.role == role]
+
+
+def where(section: str, protocol: str, run: Run) -> Where:
+    """What a measurement of a run's net is of."""
+    net = run.architecture
+    return Where(section, protocol, net.depth, str(net.setting), run.training.batch)
+
+
+def whole_steps(machine: Machine) -> Iterator[Measurement]:
+    """Training steps with their input: the suite, the plain loop and timm."""
+    workers = WORKERS[machine.device]
+    for protocol, batch, roles in SCALES[machine.device]:
+        for role in roles:
+            for run in runs(machine, protocol, role, batch):
+                images = made_images(run)
+                makers: dict[str, Callable[[], Step]] = {
+                    "suite": partial(suite, run, images),
+                    "plain": partial(plain, run, images, workers),
+                    "timm": partial(with_timm, run, images, workers, own_input=False),
+                    "timm's net": partial(with_timm, run, images, workers, own_input=True),
+                }
+                yield from in_turns(
+                    where("steps", protocol, run),
+                    makers,
+                    machine.device,
+                    rounds=3 if protocol == "cifar10" else 5,
+                )
+
+
+def deeper(machine: Machine) -> Iterator[Measurement]:
+    """The other depths that are trained here, the suite alone: what 32x4d costs beside 1x64d."""
+    protocol = SCALES[machine.device][1 if machine.device == "cpu" else 0][0]
+    scales = [name for name, batch, _ in SCALES[machine.device] if batch is None]
+    for protocol in scales:
+        plan = make_plan("residual", protocol, machine, seeds=1)
+        bare = [entry.runs[0] for entry in plan.entries if not entry.row.residual]
+        shortcuts = [entry.runs[0] for entry in plan.entries if entry.row.residual]
+        for part, section in ((shortcuts, "residual"), (bare, "no shortcuts")):
+            for run in part:
+                images = made_images(run)
+                makers = {"suite": partial(suite, run, images)}
+                yield from in_turns(where(section, protocol, run), makers, machine.device, 3)
+
+
+# --- what each fast path is worth --------------------------------------------------------------
+
+
+def paths(machine: Machine) -> Iterator[Measurement]:
+    """A step on images at hand, with all of the fast paths, without each and without any."""
+    scales = SCALES[machine.device][:2] if machine.device == "cpu" else SCALES["cuda"][:1]
+    for protocol, batch, _ in scales:
+        both = runs(machine, protocol, "base", batch)
+        for run in (both[0], both[-1]):
+            yield from in_turns(
+                where("paths", protocol, run), variants(run, machine), machine.device
+            )
+
+
+# --- the limit ---------------------------------------------------------------------------------
+
+
+def limit(machine: Machine) -> Iterator[Measurement]:
+    """Multiply-adds a second: of large dense products, and of each net's two passes."""
+    device = machine.device
+    for precision in dict.fromkeys(("float32", machine.resolve("auto"))):
+        for name, step, macs in dense(device, getattr(torch, precision)):
+            lines = in_turns(Where("ceiling"), {name: partial(lambda s: s, step)}, device, 3)
+            rate = macs / lines[0].lowest
+            yield single(Where("ceiling"), f"{name}, {precision}", "MACs/s", rate)
+    for protocol, batch, roles in SCALES[device]:
+        if batch is not None and device == "cpu":
+            continue
+        for run in runs(machine, protocol, roles[0], batch):
+            yield from passes(run, where("passes", protocol, run))
+
+
+def dense(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Step, int]]:
+    """Operations that fill a device, with their multiply-adds."""
+    size = 2048 if device == "cpu" else 8192
+    a = torch.randn(size, size, device=device, dtype=dtype)
+    x = torch.randn(64, 256, 28, 28, device=device, dtype=dtype)
+    x = x.to(memory_format=torch.channels_last)
+    layer = nn.Conv2d(256, 256, 3, padding=1, bias=False).to(device, dtype)
+    layer = layer.to(memory_format=torch.channels_last).requires_grad_(False)
+
+    def product() -> None:
+        a @ a
+
+    def convolution() -> None:
+        layer(x)
+
+    yield "matrix product", product, size**3
+    yield "3x3 convolution", convolution, x.numel() * 256 * 9
+
+
+def passes(run: Run, of: Where) -> Iterator[Measurement]:
+    """Seconds of the forward pass in training, and of both."""
+    device, mixed = run.numerics.device, run.numerics.precision == "bfloat16"
+    trainer = Trainer(run, made_images(run))
+    trainer.net.train()
+    images, labels = one_batch(run, torch.channels_last)
+
+    def forward() -> Tensor:
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
+            logits: Tensor = trainer.net(images)
+        return cross_entropy(logits.float(), labels)
+
+    makers: dict[str, Callable[[], Step]] = {
+        "forward": lambda: lambda: (forward(), None)[1],
+        "forward and backward": lambda: lambda: forward().backward(),
+    }
+    yield from in_turns(of, makers, device)
+    yield single(of, "MACs forward", "MACs", float(run.complexity.macs * run.training.batch))
+
+
+# What the parts of a step are called in torch's profile.
+KINDS = {
+    "convolutions, products": ("convolution", "conv", "mm", "gemm", "addmm", "linear"),
+    "batch norm, ReLU, sum": (
+        "norm",
+        "Normalise",
+        "threshold",
+        "relu",
+        "clamp",
+        "add_",
+        "aten::add",
+    ),
+    "optimizer": ("sgd", "SGD", "Optimizer"),
+    "copies, types, fills": ("copy", "fill", "zero", "_to", "empty", "cat"),
+    "pooling": ("pool",),
+}
+
+
+def profile(machine: Machine) -> Iterator[Measurement]:
+    """Where the time of a suite's step goes, by kind of operation."""
+    activity = torch.profiler.ProfilerActivity
+    cuda = machine.device == "cuda"
+    for protocol, batch, roles in SCALES[machine.device]:
+        if batch is not None and not cuda:
+            continue
+        of_depth = runs(machine, protocol, roles[0], batch)
+        for run in (of_depth[0], of_depth[-1]):
+            step = suite(run, made_images(run))
+            seconds(step, 3, machine.device)
+            with torch.profiler.profile(activities=[activity.CPU, *[activity.CUDA] * cuda]) as seen:
+                seconds(step, 5, machine.device)
+            sums = dict.fromkeys([*KINDS, "other"], 0.0)
+            for event in seen.key_averages():
+                time_of = event.self_device_time_total if cuda else event.self_cpu_time_total
+                kind = (k for k, names in KINDS.items() if any(n in event.key for n in names))
+                sums[next(kind, "other")] += time_of
+            total = sum(sums.values())
+            for kind_, time_ in sums.items():
+                yield single(where("profile", protocol, run), kind_, "part", time_ / total)
+
+
+# --- input and memory --------------------------------------------------------------------------
+
+
+def inputs(machine: Machine) -> Iterator[Measurement]:
+    """Seconds of a batch alone: of resident images, and of photographs through the loader."""
+    for protocol, batch, roles in SCALES[machine.device]:
+        run = runs(machine, protocol, roles[0], batch)[0]
+        resident, _ = batches(made_images(run), run.training, torch.device(machine.device))
+        generator = torch.Generator().manual_seed(0)
+        size = run.training.batch
+        stream = again(partial(resident.epoch, generator, size))
+        makers = {"resident": lambda s=stream: lambda: (next(s), None)[1]}
+        yield from in_turns(where("input", protocol, run), makers, machine.device)
+    yield from streamed(machine)
+
+
+def streamed(machine: Machine) -> Iterator[Measurement]:
+    """Images a second through the loader's workers, of made photographs of Imagenette's size."""
+    run = runs(machine, "imagenette", "base", 32)[0]
+    data = run.data
+    if not isinstance(data, Folders):
+        raise TypeError(f"imagenette is {type(data).__name__}")
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        for split in ("train", "val"):
+            for name in range(data.classes):
+                path = Path(folder, data.folders[0], split, f"class{name}")
+                path.mkdir(parents=True)
+                for number in range(64 if split == "train" else 2):
+                    # Smooth, as photographs are: noise compresses and decodes unlike them.
+                    small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+                    small.resize((170, 128), Image.Resampling.BICUBIC).save(path / f"{number}.jpg")
+        made = data.model_copy(update={"train": 64 * data.classes, "test": 2 * data.classes})
+        images = load_from(made, Path(folder))
+        train, _ = batches(images, run.training, torch.device(machine.device))
+        generator = torch.Generator().manual_seed(0)
+        epoch = train.epoch(generator, 32)
+        next(epoch)  # the workers have started
+        start, n = time.perf_counter(), sum(len(labels) for _, labels in epoch)
+        rate = n / (time.perf_counter() - start)
+    of = where("streamed", "imagenette", run)
+    yield single(of, "loader", "images/s", rate)
+
+
+def load_from(data: Folders, root: Path) -> Any:
+    """Class folders below a root."""
+    import os
+
+    before = os.environ.get("CARDINALITY_DATA")
+    os.environ["CARDINALITY_DATA"] = str(root)
+    try:
+        prepare(data)
+        return load_images(data)
+    finally:
+        os.environ.pop("CARDINALITY_DATA")
+        if before is not None:
+            os.environ["CARDINALITY_DATA"] = before
+
+
+def memory(machine: Machine) -> Iterator[Measurement]:
+    """The most that training steps hold beside what was held before."""
+    device = torch.device(machine.device)
+    for protocol, batch, roles in SCALES[machine.device]:
+        of_depth = runs(machine, protocol, roles[0], batch)
+        for run in (of_depth[0], of_depth[-1]):
+            images = made_images(run)
+            start_peak(device)
+            before = peak(device)
+            step = suite(run, images)
+            seconds(step, 3, machine.device)
+            after = peak(device)
+            of = where("memory", protocol, run)
+            if before is not None and after is not None:
+                yield single(of, "peak of a step", "bytes", float(after - before))
+            yield single(of, "activations", "values", float(run.complexity.activations))
+            del step
+
+
+# --- processes ---------------------------------------------------------------------------------
+
+
+def runs_side_by_side(machine: Machine) -> Iterator[Measurement]:
+    """Images a second of the whole machine, shared in different ways."""
+    for protocol, batch, roles in SCALES[machine.device][: 2 if machine.device == "cpu" else 1]:
+        of_depth = runs(machine, protocol, roles[0], batch)
+        for run in (of_depth[0], of_depth[-1]):
+            of = where("side by side", protocol, run)
+            for name, kind, each, count in ways(machine, run):
+                try:
+                    rate = side_by_side(kind, each, count)
+                    yield single(of, name, "images/s", rate)
+                except Exception as error:  # one that does not fit is a finding
+                    yield failed(of, name, "images/s", error)
+
+
+def ways(machine: Machine, run: Run) -> list[tuple[str, str, Run, int]]:
+    """Names, kinds, runs and counts of the processes that share the machine."""
+    if machine.device == "cuda":
+        return [(f"suite, {n} on the GPU", "suite", run, n) for n in (1, 2, 4, 8)]
+    whole = replace(run, numerics=replace(run.numerics, threads=machine.cores, fused=False))
+    return [
+        ("suite, a run a core", "suite", run, machine.cores),
+        ("suite, one run on all cores", "suite", whole, 1),
+        ("plain loop on all cores", "plain", whole, 1),
+    ]
+
+
+COMMANDS = {
+    "--help": "--help",
+    "solve": "solve --cardinality 32",
+    "inspect": "inspect 32x4d --depth 50",
+    "plan table3": "plan table3",
+    "table2": "run table2",
+    "render table3": "render table3 --protocol cifar10-small",
+    "a finished table3": "run table3 --protocol cifar10-small --depth base",
+}
+
+
+def commands(machine: Machine) -> Iterator[Measurement]:
+    """Seconds from a command to its end."""
+    program = Path(sys.executable).with_name("cardinality")
+
+    def command(words: str) -> Step:
+        with_device = "" if words.split()[0] in ("--help", "solve", "inspect") else " --device cpu"
+        line = [str(program), *(words + with_device).split()]
+
+        def step() -> None:
+            subprocess.run(line, check=True, capture_output=True, cwd=ROOT)  # noqa: S603 -- ours
+
+        return step
+
+    for name, words in COMMANDS.items():
+        makers = {name: lambda words=words: command(words)}
+        yield from in_turns(Where("start"), makers, "cpu", 3, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The same net, computed in other ways, for what each of them is worth."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.measure import Step
+from cardinality.fast import FusedBatchNorm, Packed, Pointwise, count_packs, faster
+from cardinality.machine import Machine
+from cardinality.network import ResNeXt
+from cardinality.plan import Run
+
+OURS = (Pointwise, Packed, FusedBatchNorm)
+
+
+def variants(run: Run, machine: Machine) -> dict[str, Callable[[], Step]]:
+    """Nets that compute the same in other ways."""
+
+    def built(**changes: Any) -> Callable[[], Step]:
+        return lambda: bare_step(run, **changes)
+
+    common = {
+        "as the suite": built(),
+        "torch's layers": built(leave=OURS),
+        "torch's, contiguous": built(leave=OURS, layout=torch.contiguous_format),
+        "torch's, float32": built(leave=OURS, precision="float32"),
+        "torch's, compiled": built(leave=OURS, change=torch.compile),
+    }
+    if machine.device == "cpu":
+        return common | {
+            "without 1x1 as products": built(leave=(Pointwise,)),
+            "without packs": built(leave=(Packed,)),
+            "without fused batch norm": built(leave=(FusedBatchNorm,)),
+        }
+    return common | {
+        "packs of 16": built(change=lambda net: packed(net, 16)),
+        "packs of 32": built(change=lambda net: packed(net, 32)),
+        "packs of 64": built(change=lambda net: packed(net, 64)),
+        "1x1 as products": built(change=as_products),
+        "cuDNN's benchmark mode": built(benchmark=True),
+        "captured graph": built(graph=True),
+    }
+
+
+def bare_step(
+    run: Run,
+    leave: tuple[type[nn.Module], ...] = (),
+    layout: torch.memory_format = torch.channels_last,
+    precision: str | None = None,
+    change: Callable[[nn.Module], Any] | None = None,
+    benchmark: bool = False,
+    graph: bool = False,
+) -> Step:
+    """A training step on one batch at hand.
+
+    Args:
+        run: the net, its batch and numerics.
+        leave: fast paths that are not taken.
+        layout: of weights and images.
+        precision: instead of the run's.
+        change: what is done to the net before its first step.
+        benchmark: let cuDNN choose its algorithms by trying them.
+        graph: capture the forward and the backward pass as CUDA graphs.
+    """
+    device = run.numerics.device
+    mixed = (precision or run.numerics.precision) == "bfloat16"
+    net: Any = ResNeXt(run.architecture).to(device).to(memory_format=layout)
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            fast = faster(child, run.numerics)
+            if not isinstance(fast, leave):
+                setattr(module, name, fast)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True, fused=True)
+    images, labels = one_batch(run, layout)
+    if change is not None:
+        net = change(net)
+    if graph:
+        net = torch.cuda.make_graphed_callables(net, (images,))
+
+    def step() -> None:
+        torch.backends.cudnn.benchmark = benchmark
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
+            logits = net(images)
+        cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def one_batch(run: Run, layout: torch.memory_format) -> tuple[Tensor, Tensor]:
+    """Noise and labels on the device."""
+    side, n = run.data.side, run.training.batch
+    images = torch.randn(n, 3, side, side).to(run.numerics.device, memory_format=layout)
+    return images, torch.arange(n, device=run.numerics.device) % run.data.classes
+
+
+def packed(net: nn.Module, width: int) -> nn.Module:
+    """Every grouped convolution packed to so many channels."""
+    return replaced(net, lambda layer: _packed(layer, width) if layer.groups > 1 else layer)
+
+
+def _packed(layer: nn.Conv2d, width: int) -> nn.Module:
+    packs = count_packs(layer.groups, layer.out_channels // layer.groups, width)
+    return Packed(layer, packs) if packs < layer.groups else layer
+
+
+def as_products(net: nn.Module) -> nn.Module:
+    """Every 1x1 convolution as a matrix product."""
+    return replaced(net, lambda layer: Pointwise(layer) if layer.kernel_size == (1, 1) else layer)
+
+
+def replaced(net: nn.Module, change: Callable[[nn.Conv2d], nn.Module]) -> nn.Module:
+    """A net with its convolutions replaced, in place."""
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is nn.Conv2d:
+                setattr(module, name, change(child))
+    return net

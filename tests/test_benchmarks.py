@@ -1,0 +1,74 @@
+"""The benchmark compares like with like, and reports what was measured."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from benchmarks.contenders import made_images, plain, suite, timm_net, with_timm
+from benchmarks.measure import Measurement, Where, in_turns
+from benchmarks.report import write
+from benchmarks.variants import variants
+
+from cardinality.machine import Machine
+from cardinality.network import ResNeXt
+from cardinality.plan import Plan, make_plan
+from cardinality.provenance import provenance
+
+
+@pytest.mark.parametrize("protocol", ["quick", "cifar10"])
+@pytest.mark.parametrize("setting", range(5))
+def test_timms_net_is_ours(protocol: str, setting: int, machine: Machine) -> None:
+    run = make_plan("table3", protocol, machine, seeds=1).entries[setting].runs[0]
+    ours, theirs = ResNeXt(run.architecture).double(), timm_net(run.architecture).double()
+    with torch.no_grad():
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.copy_(mine)
+    images = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    torch.testing.assert_close(theirs(images), ours(images), rtol=1e-9, atol=1e-9)
+
+
+def test_every_contender_trains_in_its_turn(tiny: Plan) -> None:
+    run = tiny.runs()[0]
+    images = made_images(run)
+    makers = {
+        "suite": lambda: suite(run, images),
+        "plain": lambda: plain(run, images, workers=0),
+        "timm": lambda: with_timm(run, images, workers=0, own_input=False),
+        "timm's net": lambda: with_timm(run, images, workers=0, own_input=True),
+        "broken": lambda: [][0],
+    }
+    lines = {line.what: line for line in in_turns(Where("steps"), makers, "cpu", 2, 0)}
+    assert lines.pop("broken").failure == "IndexError: list index out of range"
+    assert set(lines) == {"suite", "plain", "timm", "timm's net"}
+    for line in lines.values():
+        assert 0 < line.lowest <= line.value <= line.highest
+        assert line.rounds == 2
+
+
+def test_every_variant_of_a_step_can_be_taken(tiny: Plan, machine: Machine) -> None:
+    makers = variants(tiny.runs()[-1], machine)
+    makers.pop("torch's, compiled")  # takes half a minute
+    lines = in_turns(Where("paths"), makers, "cpu", 1, 0)
+    assert [line.failure for line in lines] == [""] * len(makers)
+
+
+def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path) -> None:
+    def line(setting: str, what: str, seconds: float) -> Measurement:
+        of = Where("steps", "quick", 11, setting, 32)
+        return Measurement(of, what, "s", seconds, seconds, seconds, 5)
+
+    lines = [
+        line("1x64d", "suite", 0.01),
+        line("1x64d", "plain", 0.04),
+        line("32x4d", "suite", 0.013),
+        line("32x4d", "plain", 0.065),
+    ]
+    page = write(lines, machine, provenance(machine), 60, tmp_path)
+    assert "| quick      |      11 | 1x64d     |      32 |             3,200 |" in page
+    assert "5.00" in page  # 32x4d, times as fast as the plain loop
+    assert "1.30" in page  # the cost of 32x4d
+    assert (tmp_path / "cpu-a-cpu-2-cores.md").read_text() == page
+    assert len(pd.read_csv(tmp_path / "cpu-a-cpu-2-cores.csv")) == 4
+    assert (tmp_path / "cpu-a-cpu-2-cores.png").stat().st_size > 10_000
+    assert "Not measured" not in page
