@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Part of every run's identity. To be raised when a change of the code gives the same
 # configuration another result, so that no table mixes runs from before and after.
-REVISION = 2
+REVISION = 3
 
 
 @dataclass(frozen=True)
