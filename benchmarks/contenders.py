@@ -19,7 +19,8 @@ from torchvision import transforms
 
 from cardinality.data.device import batches
 from cardinality.data.images import Images, ImageSet
-from cardinality.network import ResNeXt, convolution
+from cardinality.layers import Convolution
+from cardinality.network import ResNeXt
 from cardinality.plan import Run
 from cardinality.settings import Architecture
 from cardinality.training import Tally, Trainer
@@ -170,7 +171,7 @@ def timm_net(architecture: Architecture) -> nn.Sequential:
     base, setting = architecture.base, architecture.setting
     stride = 2 if architecture.stem == "cifar-stride2" else 1
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=convolution(3, base, 3, stride), bn1=nn.BatchNorm2d(base), act1=nn.ReLU(inplace=True)
+        conv1=Convolution(3, base, 3, stride), bn1=nn.BatchNorm2d(base), act1=nn.ReLU(inplace=True)
     )
     channels = base
     for stage, blocks in enumerate(architecture.blocks):

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.measure import Step
 from cardinality.fast import FusedBatchNorm, Packed, Pointwise, count_packs, faster
+from cardinality.layers import Convolution
 from cardinality.machine import Machine
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
@@ -117,6 +118,6 @@ def replaced(net: nn.Module, change: Callable[[nn.Conv2d], nn.Module]) -> nn.Mod
     """A net with its convolutions replaced, in place."""
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is nn.Conv2d:
+            if type(child) is Convolution:
                 setattr(module, name, change(child))
     return net

@@ -15,7 +15,8 @@ from torch import nn
 import wrong_nets as wrong
 from cardinality.complexity import block_parameters, complexity, layers
 from cardinality.forms import as_form_c
-from cardinality.network import ResNeXt, build, convolution
+from cardinality.layers import Convolution
+from cardinality.network import ResNeXt, build
 from cardinality.plan import ROOT
 from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
 from comparison import (
@@ -200,7 +201,7 @@ def test_numbers_of_public_mistakes() -> None:
 
 
 def test_numbers_in_the_text() -> None:
-    stems = count_parameters(convolution(3, 64, 3)) - count_parameters(convolution(3, 64, 1))
+    stems = count_parameters(Convolution(3, 64, 3)) - count_parameters(Convolution(3, 64, 1))
     assert f"another {stems:,} parameters less" in PAGE
     for depth in IMAGENET_BLOCKS:
         original = Architecture(Setting(1, 64), depth)

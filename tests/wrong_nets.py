@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cardinality.forms import convert
-from cardinality.network import Bottleneck, ResNeXt, convolution, initialise
-from cardinality.norm import BatchNorm
+from cardinality.layers import BatchNorm, Convolution
+from cardinality.network import Bottleneck, ResNeXt, initialise
 from cardinality.settings import Architecture, Setting
 
 Mistake = Callable[[Architecture], nn.Module]
@@ -19,14 +19,14 @@ def blocks(net: nn.Module) -> Iterator[Bottleneck]:
 
 
 def projection(inputs: int, outputs: int, stride: int) -> nn.Sequential:
-    return nn.Sequential(convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
+    return nn.Sequential(Convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
 
 
 def groups_on_the_first_1x1(architecture: Architecture) -> nn.Module:
     net, groups = ResNeXt(architecture), architecture.setting.cardinality
     for block in blocks(net):
         inputs, width = block.conv1.in_channels, block.conv1.out_channels
-        block.conv1 = convolution(inputs, width, 1, groups=groups)
+        block.conv1 = Convolution(inputs, width, 1, groups=groups)
     return net.apply(initialise)
 
 
@@ -36,8 +36,8 @@ def output_of_twice_c_d(architecture: Architecture) -> nn.Module:
     inputs = architecture.base
     for block in blocks(net):
         width = block.conv2.out_channels
-        block.conv1 = convolution(inputs, width, 1)
-        block.conv3 = convolution(width, 2 * width, 1)
+        block.conv1 = Convolution(inputs, width, 1)
+        block.conv3 = Convolution(width, 2 * width, 1)
         block.bn3 = BatchNorm(2 * width)
         if block.downsample is not None:
             block.downsample = projection(inputs, 2 * width, block.conv2.stride[0])

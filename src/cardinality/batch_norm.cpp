@@ -109,26 +109,32 @@ INLINE void apply(const T *x, const T *shortcut, T *y, long rows, long channels,
     else apply<T, A, false, false>(x, x, y, rows, channels, mean, scale, bias);
 }
 
-// Training: `running` holds mean, then variance, and is updated; `saved` gets the batch's mean,
-// then the inverse of its deviation.
+// Training, of each `group` of rows by itself. The first group updates the running averages; each
+// leaves its mean, then the inverse of its deviation, in `saved`.
 template <typename T, typename A = typename Arithmetic<T>::type>
-INLINE void train(const T *x, const T *shortcut, T *y, long rows, long channels, const A *weight,
-                  const A *bias, A *running_mean, A *running_var, double momentum, double epsilon,
-                  bool relu, double *saved) {
-    double *mean = saved, *inverse = saved + channels;
-    moments<T, A>(x, rows, channels, mean, inverse);
+INLINE void train(const T *x, const T *shortcut, T *y, long rows, long channels, long group,
+                  const A *weight, const A *bias, A *running_mean, A *running_var, double momentum,
+                  double epsilon, bool relu, double *saved) {
     std::vector<A> work(2 * channels);
     A *centre = work.data(), *scale = centre + channels;
-    const double unbiased = double(rows) / (rows - 1);
-    for (long c = 0; c < channels; c++) {
-        const double variance = inverse[c];
-        running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
-        running_var[c] = (1 - momentum) * running_var[c] + momentum * variance * unbiased;
-        inverse[c] = 1 / std::sqrt(variance + epsilon);
-        centre[c] = mean[c];
-        scale[c] = weight[c] * inverse[c];
+    for (long start = 0; start < rows; start += group, saved += 2 * channels) {
+        const long n = start + group < rows ? group : rows - start, at = start * channels;
+        double *mean = saved, *inverse = saved + channels;
+        moments<T, A>(x + at, n, channels, mean, inverse);
+        for (long c = 0; c < channels; c++) {
+            const double variance = inverse[c];
+            if (start == 0) {
+                const double unbiased = variance * n / (n - 1);
+                running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
+                running_var[c] = (1 - momentum) * running_var[c] + momentum * unbiased;
+            }
+            inverse[c] = 1 / std::sqrt(variance + epsilon);
+            centre[c] = mean[c];
+            scale[c] = weight[c] * inverse[c];
+        }
+        apply<T, A>(x + at, shortcut ? shortcut + at : nullptr, y + at, n, channels, centre, scale,
+                    bias, relu);
     }
-    apply<T, A>(x, shortcut, y, rows, channels, centre, scale, bias, relu);
 }
 
 // Evaluation: with the running averages.
@@ -197,50 +203,55 @@ INLINE void input_gradient(const T *x, const T *gradient, T *dx, long rows, long
 // The way back from `train`. `y` and `passed` are null where nothing was added.
 template <typename T, typename A = typename Arithmetic<T>::type>
 INLINE void backward(const T *x, const T *y, const T *gradient, T *dx, T *passed, long rows,
-                     long channels, const A *weight, const A *bias, const double *saved, bool relu,
-                     A *weight_gradient, A *bias_gradient) {
-    const double *mean = saved, *inverse = saved + channels;
+                     long channels, long group, const A *weight, const A *bias,
+                     const double *saved, bool relu, A *weight_gradient, A *bias_gradient) {
     std::vector<A> work(4 * channels);
     A *centre = work.data(), *scale = centre + channels, *pull = scale + channels,
       *tilt = pull + channels;
     std::vector<double> sums(2 * channels);
     double *weight_sum = sums.data(), *bias_sum = weight_sum + channels;
-    for (long c = 0; c < channels; c++) { // as in `train`, to the bit: ReLU must agree
-        centre[c] = mean[c];
-        scale[c] = weight[c] * inverse[c];
+    for (long c = 0; c < channels; c++) weight_gradient[c] = bias_gradient[c] = 0;
+    for (long start = 0; start < rows; start += group, saved += 2 * channels) {
+        const long n = start + group < rows ? group : rows - start, at = start * channels;
+        const double *mean = saved, *inverse = saved + channels;
+        const T *in = x + at, *from = gradient + at;
+        for (long c = 0; c < channels; c++) { // as in `train`, to the bit: ReLU must agree
+            centre[c] = mean[c];
+            scale[c] = weight[c] * inverse[c];
+        }
+        if (passed)
+            gradient_sums<T, A, true, true>(in, y + at, from, passed + at, n, channels, centre,
+                                            scale, bias, weight_sum, bias_sum);
+        else if (relu)
+            gradient_sums<T, A, false, true>(in, in, from, dx, n, channels, centre, scale, bias,
+                                             weight_sum, bias_sum);
+        else
+            gradient_sums<T, A, false, false>(in, in, from, dx, n, channels, centre, scale, bias,
+                                              weight_sum, bias_sum);
+        for (long c = 0; c < channels; c++) {
+            weight_gradient[c] += weight_sum[c] * inverse[c];
+            bias_gradient[c] += bias_sum[c];
+            pull[c] = bias_sum[c] / n;
+            tilt[c] = weight_sum[c] * inverse[c] * inverse[c] / n;
+        }
+        if (relu && !passed)
+            input_gradient<T, A, true>(in, from, dx + at, n, channels, centre, scale, bias, pull,
+                                       tilt);
+        else
+            input_gradient<T, A, false>(in, passed ? passed + at : from, dx + at, n, channels,
+                                        centre, scale, bias, pull, tilt);
     }
-    if (passed)
-        gradient_sums<T, A, true, true>(x, y, gradient, passed, rows, channels, centre, scale,
-                                        bias, weight_sum, bias_sum);
-    else if (relu)
-        gradient_sums<T, A, false, true>(x, x, gradient, dx, rows, channels, centre, scale, bias,
-                                         weight_sum, bias_sum);
-    else
-        gradient_sums<T, A, false, false>(x, x, gradient, dx, rows, channels, centre, scale, bias,
-                                          weight_sum, bias_sum);
-    for (long c = 0; c < channels; c++) {
-        weight_gradient[c] = weight_sum[c] * inverse[c];
-        bias_gradient[c] = bias_sum[c];
-        pull[c] = bias_sum[c] / rows;
-        tilt[c] = weight_sum[c] * inverse[c] * inverse[c] / rows;
-    }
-    if (relu && !passed)
-        input_gradient<T, A, true>(x, gradient, dx, rows, channels, centre, scale, bias, pull,
-                                   tilt);
-    else
-        input_gradient<T, A, false>(x, passed ? passed : gradient, dx, rows, channels, centre,
-                                    scale, bias, pull, tilt);
 }
 
 } // namespace
 
 #define FOR(NAME, T, A)                                                                            \
     extern "C" CLONES void train_##NAME(                                                           \
-        const T *x, const T *shortcut, T *y, long rows, long channels, const A *weight,            \
-        const A *bias, A *mean, A *var, double momentum, double epsilon, int relu,                 \
-        double *saved) {                                                                           \
-        train<T>(x, shortcut, y, rows, channels, weight, bias, mean, var, momentum, epsilon, relu, \
-                 saved);                                                                           \
+        const T *x, const T *shortcut, T *y, long rows, long channels, long group,                 \
+        const A *weight, const A *bias, A *mean, A *var, double momentum, double epsilon,          \
+        int relu, double *saved) {                                                                 \
+        train<T>(x, shortcut, y, rows, channels, group, weight, bias, mean, var, momentum,         \
+                 epsilon, relu, saved);                                                            \
     }                                                                                              \
     extern "C" CLONES void evaluate_##NAME(const T *x, const T *shortcut, T *y, long rows,         \
                                            long channels, const A *weight, const A *bias,          \
@@ -250,9 +261,9 @@ INLINE void backward(const T *x, const T *y, const T *gradient, T *dx, T *passed
     }                                                                                              \
     extern "C" CLONES void backward_##NAME(                                                        \
         const T *x, const T *y, const T *gradient, T *dx, T *passed, long rows, long channels,     \
-        const A *weight, const A *bias, const double *saved, int relu, A *weight_gradient,         \
-        A *bias_gradient) {                                                                        \
-        backward<T>(x, y, gradient, dx, passed, rows, channels, weight, bias, saved, relu,         \
+        long group, const A *weight, const A *bias, const double *saved, int relu,                 \
+        A *weight_gradient, A *bias_gradient) {                                                    \
+        backward<T>(x, y, gradient, dx, passed, rows, channels, group, weight, bias, saved, relu,  \
                     weight_gradient, bias_gradient);                                               \
     }
 

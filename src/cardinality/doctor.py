@@ -17,8 +17,8 @@ from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import prepare
 from cardinality.errors import UserError
 from cardinality.fast import faster
+from cardinality.layers import Convolution
 from cardinality.machine import Machine
-from cardinality.network import convolution
 from cardinality.plan import Plan, Run
 from cardinality.training import Trainer, exact_float32, weights_checksum
 
@@ -125,7 +125,7 @@ def convolution_error(layer: Layer, run: Run) -> float:
     # Both start from values that the precision can hold, so that only arithmetic differs.
     tensors = [tensor.to(dtype) for tensor in (x, weight, out)]
 
-    plain = convolution(
+    plain = Convolution(
         layer.in_channels, layer.out_channels, layer.kernel, layer.stride, layer.groups
     )
 

@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cardinality.network import Bottleneck, ResNeXt, convolution
+from cardinality.layers import Convolution
+from cardinality.network import Bottleneck, ResNeXt
 
 Form = Literal["a", "b"]
 
@@ -88,7 +89,7 @@ class SplitBottleneck(nn.Module):
         self.paths = nn.ModuleList(
             _path(inputs, width, outputs, stride, form) for _ in range(cardinality)
         )
-        self.conv3 = convolution(cardinality * width, outputs, 1) if form == "b" else None
+        self.conv3 = Convolution(cardinality * width, outputs, 1) if form == "b" else None
         self.bn3 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
         self.residual = block.residual
@@ -108,15 +109,15 @@ class SplitBottleneck(nn.Module):
 def _path(inputs: int, width: int, outputs: int, stride: int, form: Form) -> nn.Sequential:
     """One path: (N, inputs, H, W) to width channels in form (b), to outputs in form (a)."""
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=convolution(inputs, width, 1),
+        conv1=Convolution(inputs, width, 1),
         bn1=nn.BatchNorm2d(width),
         relu1=nn.ReLU(inplace=True),
-        conv2=convolution(width, width, 3, stride),
+        conv2=Convolution(width, width, 3, stride),
         bn2=nn.BatchNorm2d(width),
         relu2=nn.ReLU(inplace=True),
     )
     if form == "a":
-        layers["conv3"] = convolution(width, outputs, 1)
+        layers["conv3"] = Convolution(width, outputs, 1)
     return nn.Sequential(layers)
 
 

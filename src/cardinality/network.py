@@ -5,16 +5,9 @@ Modules are named as in torchvision's ``resnet.py``, so that weights move betwee
 
 from torch import Tensor, nn
 
-from cardinality.norm import BatchNorm
+from cardinality.layers import BatchNorm, Convolution
 from cardinality.preactivation import PreactivationBottleneck
 from cardinality.settings import PAPER_BASE, Architecture, Block, Setting, Stem
-
-
-def convolution(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
-) -> nn.Conv2d:
-    """A convolution as the paper uses it: padded by half its kernel, without bias."""
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
 
 class Bottleneck(nn.Module):
@@ -30,22 +23,22 @@ class Bottleneck(nn.Module):
         self, inputs: int, width: int, outputs: int, stride: int, groups: int, residual: bool
     ) -> None:
         super().__init__()
-        self.conv1 = convolution(inputs, width, 1)
+        self.conv1 = Convolution(inputs, width, 1)
         self.bn1 = BatchNorm(width)
-        self.conv2 = convolution(width, width, 3, stride, groups)
+        self.conv2 = Convolution(width, width, 3, stride, groups)
         self.bn2 = BatchNorm(width)
-        self.conv3 = convolution(width, outputs, 1)
+        self.conv3 = Convolution(width, outputs, 1)
         self.bn3 = BatchNorm(outputs)
         self.residual = residual
         self.downsample: nn.Module | None = None
         if residual and (stride != 1 or inputs != outputs):
             self.downsample = nn.Sequential(
-                convolution(inputs, outputs, 1, stride), BatchNorm(outputs)
+                Convolution(inputs, outputs, 1, stride), BatchNorm(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn1.activate(self.conv1(x))
-        y = self.bn2.activate(self.conv2(y))
+        y, x = self.conv1.fork(x)
+        y = self.bn2.activate(self.conv2(self.bn1.activate(y)))
         y = self.conv3(y)
         if not self.residual:
             return self.bn3.activate(y)
@@ -77,11 +70,11 @@ class ResNeXt(nn.Module):
         channels = architecture.base
         self.maxpool: nn.Module
         if architecture.stem == "imagenet":
-            self.conv1 = convolution(3, channels, 7, stride=2)
+            self.conv1 = Convolution(3, channels, 7, stride=2)
             self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         else:
             stride = 2 if architecture.stem == "cifar-stride2" else 1
-            self.conv1 = convolution(3, channels, 3, stride)
+            self.conv1 = Convolution(3, channels, 3, stride)
             self.maxpool = nn.Identity()
         self.bn1 = BatchNorm(channels)
         self.layer1 = stage(architecture, 0, channels)

@@ -8,7 +8,7 @@ CIFAR.
 
 from torch import Tensor, nn
 
-from cardinality.norm import BatchNorm
+from cardinality.layers import BatchNorm, Convolution
 
 
 class PreactivationBottleneck(nn.Module):
@@ -38,20 +38,20 @@ class PreactivationBottleneck(nn.Module):
         self.bn1: BatchNorm | None = None
         if stride != 1 or inputs == outputs:
             self.bn1 = BatchNorm(inputs)
-        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.conv1 = Convolution(inputs, width, 1)
         self.bn2 = BatchNorm(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, groups=groups, bias=False)
+        self.conv2 = Convolution(width, width, 3, stride, groups)
         self.bn3 = BatchNorm(width)
-        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.conv3 = Convolution(width, outputs, 1)
         self.residual = residual
         self.downsample: nn.Module | None = None
         if residual and (stride != 1 or inputs != outputs):
             # A sequence of one, so that the convolution is named as in the original block.
-            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False))
+            self.downsample = nn.Sequential(Convolution(inputs, outputs, 1, stride))
 
     def forward(self, x: Tensor) -> Tensor:
         activated = x if self.bn1 is None else self.bn1.activate(x)
-        y = self.conv1(activated)
+        y, activated = self.conv1.fork(activated)
         y = self.conv2(self.bn2.activate(y))
         y = self.conv3(self.bn3.activate(y))
         if self.residual:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardinality.network import convolution, initialise
-from cardinality.norm import BatchNorm
+from cardinality.layers import BatchNorm, Convolution
+from cardinality.network import initialise
 from cardinality.settings import PAPER_BASE
 
 # Blocks in each stage: Table 1 of He et al. (2015), arXiv 1512.03385.
@@ -27,15 +27,15 @@ class BasicBlock(nn.Module):
 
     def __init__(self, inputs: int, width: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = convolution(inputs, width, 3, stride)
+        self.conv1 = Convolution(inputs, width, 3, stride)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = convolution(width, outputs, 3)
+        self.conv2 = Convolution(width, outputs, 3)
         self.bn2 = nn.BatchNorm2d(outputs)
         self.relu = nn.ReLU(inplace=True)
         self.downsample: nn.Module | None = None
         if stride != 1 or inputs != outputs:
             self.downsample = nn.Sequential(
-                convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)
+                Convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ def build_basic(depth: Literal[18, 34], classes: int = 1000) -> nn.Sequential:
     Shapes of the net: (N, 3, H, W) -> (N, classes).
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        conv1=convolution(3, PAPER_BASE, 7, stride=2),
+        conv1=Convolution(3, PAPER_BASE, 7, stride=2),
         bn1=nn.BatchNorm2d(PAPER_BASE),
         relu=nn.ReLU(inplace=True),
         maxpool=nn.MaxPool2d(3, stride=2, padding=1),

@@ -1,0 +1,32 @@
+"""Convolution and batch norm as every block uses them, each with what goes on beside it.
+
+A block could call torch's layers one after the other; that these are one call each lets
+`cardinality.fast` compute them in one pass over memory, which is what they take their time for.
+"""
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+
+class Convolution(nn.Conv2d):
+    """A convolution as the paper uses it: padded by half its kernel, without bias."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        super().__init__(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+
+    def fork(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The output, where the branch begins, and x itself, which goes on to the shortcut."""
+        return self(x), x
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Torch's batch norm."""
+
+    def activate(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """``relu(norm(x) + shortcut)``; (N, channels, H, W), all of them."""
+        y = self(x)
+        if shortcut is not None:
+            y += shortcut
+        return relu(y, inplace=True)
