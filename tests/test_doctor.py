@@ -1,17 +1,17 @@
 """The doctor passes a sound machine, and each thing that may be wrong fails its own check."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
+from torch import Tensor, nn
 
 from cardinality import doctor
 from cardinality.cli import main
 from cardinality.machine import Machine
-from cardinality.plan import Plan, make_plan
+from cardinality.plan import Numerics, Plan, make_plan
 
 
 def test_a_sound_machine_passes(
@@ -48,13 +48,11 @@ def test_a_convolution_that_computes_otherwise_is_found(
     run = tiny.runs()[0]
     layer = doctor.convolutions([run])[str(run.architecture.setting)][0]
     assert doctor.convolution_error(layer, run) < doctor.TOLERANCE["float32"]
-    conv2d = torch.nn.functional.conv2d
 
-    def wrong(x: torch.Tensor, *rest: Any) -> torch.Tensor:
-        y: torch.Tensor = conv2d(x, *rest)
-        return y if x.dtype == torch.float64 else y * 1.001
+    def wrong(convolution: nn.Module, _numerics: Numerics) -> Callable[[Tensor], Tensor]:
+        return lambda x: convolution(x) * 1.001
 
-    monkeypatch.setattr(doctor, "conv2d", wrong)
+    monkeypatch.setattr(doctor, "faster", wrong)
     finding = doctor.grouped_convolution("1x64d", [layer], run)
     assert not finding.passed
 

@@ -74,7 +74,8 @@ def test_a_damaged_record_gets_one_line(
     text = whole.read_text()
     cut = data.draw(st.integers(0, len(text) - 3))
     content = json.loads(text)
-    key = data.draw(st.sampled_from(sorted(content)))
+    # Records of revision 1 have no peak_memory and can be read.
+    key = data.draw(st.sampled_from(sorted(content.keys() - {"peak_memory"})))
     damaged = data.draw(
         st.sampled_from(
             [
