@@ -37,6 +37,7 @@ setup: .venv/.ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than Python 3.11; allowed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
+	@rm -f src/cardinality/*.so  # a kernel of an earlier version must not outlive a failed build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
@@ -59,4 +60,4 @@ lint: .venv/.ready-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv results/quick
+	rm -rf .venv results/quick src/cardinality/*.so

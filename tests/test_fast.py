@@ -208,6 +208,18 @@ def test_batch_norm_of_one_value_a_channel_is_refused() -> None:
         assert fused(torch.randn(1, 3, 1, 1)).shape == (1, 3, 1, 1)
 
 
+@needs_kernel
+def test_what_the_kernel_cannot_take_is_refused() -> None:
+    fused = FusedBatchNorm(BatchNorm(3))
+    x = torch.randn(2, 3, 4, 4)
+    with pytest.raises(TypeError, match="float16"):
+        fused(x.half())
+    with pytest.raises(TypeError, match="float64"):
+        fused(x.double())
+    with pytest.raises(TypeError, match="cannot add"):
+        fused.activate(x, x[:1])
+
+
 # --- convolutions ------------------------------------------------------------------------------
 
 

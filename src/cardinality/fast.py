@@ -21,12 +21,18 @@ from cardinality.plan import Numerics
 from cardinality.variants import GhostBatchNorm2d
 
 # Channels that a CPU's convolution wants in a group, by precision and stride; narrower groups are
-# packed up to it. AMX multiplies tiles of 16 rows of 32; where the stride is 2, or the precision
-# float32, wider or no packs were faster in benchmarks/groups.py.
+# packed up to it, and where nothing stands they are left alone. As benchmarks/groups.py found.
 PACK: dict[tuple[Precision, int], int] = {
     ("bfloat16", 1): 16,
     ("bfloat16", 2): 32,
     ("float32", 1): 16,
+}
+
+# What batch_norm.cpp takes: the type of activations, and of all that belongs to a channel.
+ARITHMETIC = {
+    torch.bfloat16: torch.float32,
+    torch.float32: torch.float32,
+    torch.float64: torch.float64,
 }
 
 
@@ -182,8 +188,13 @@ class FusedBatchNorm(BatchNorm):
         return self._normalise(x, shortcut, relu=True)
 
     def _normalise(self, x: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
+        # The kernel is told addresses alone, so types and shapes are looked at here.
+        if ARITHMETIC.get(x.dtype) != self.weight.dtype:
+            raise TypeError(f"batch norm of {x.dtype} with {self.weight.dtype}: {ARITHMETIC}")
         x = x.contiguous(memory_format=torch.channels_last)
         if shortcut is not None:
+            if (shortcut.dtype, shortcut.shape) != (x.dtype, x.shape):
+                raise TypeError(f"cannot add {shortcut.dtype} {shortcut.shape} to {x.shape}")
             shortcut = shortcut.contiguous(memory_format=torch.channels_last)
         if not self.training:
             return self._evaluate(x, shortcut, relu)
@@ -195,20 +206,8 @@ class FusedBatchNorm(BatchNorm):
         if torch.is_grad_enabled():  # nobody needs it fast
             return super().activate(x, shortcut) if relu else super().forward(x)
         y = torch.empty_like(x)
-        averages = (self.running_mean, self.running_var)
-        _call(
-            "evaluate",
-            x,
-            x,
-            shortcut,
-            y,
-            *_shape(x),
-            self.weight,
-            self.bias,
-            *averages,
-            self.eps,
-            relu,
-        )
+        learned = (self.weight, self.bias, self.running_mean, self.running_var)
+        _call("evaluate", x, shortcut, y, *_shape(x), *learned, self.eps, relu)
         return y
 
 
@@ -231,24 +230,9 @@ class _Normalise(torch.autograd.Function):
             raise ValueError(f"expected more than one value a channel in training: {x.shape}")
         y = torch.empty_like(x)
         saved = torch.empty(-(-rows // group), 2, channels, dtype=torch.float64)
-        averages = (layer.running_mean, layer.running_var)
-        _call(
-            "train",
-            x,
-            x,
-            shortcut,
-            y,
-            rows,
-            channels,
-            group,
-            weight,
-            bias,
-            *averages,
-            layer.momentum,
-            layer.eps,
-            relu,
-            saved,
-        )
+        learned = (weight, bias, layer.running_mean, layer.running_var)
+        constants = (layer.momentum, layer.eps, relu)
+        _call("train", x, shortcut, y, rows, channels, group, *learned, *constants, saved)
         # Where nothing was added, x tells what ReLU let through, and y need not be kept for it.
         kept = y if shortcut is not None else None
         ctx.save_for_backward(x, kept, weight, bias, saved)  # type: ignore[arg-type]
@@ -260,27 +244,12 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, y, weight, bias, saved = ctx.saved_tensors  # type: ignore[attr-defined]
         relu, group = ctx.relu, ctx.group  # type: ignore[attr-defined]
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx = torch.empty_like(x)
         passed = torch.empty_like(x) if y is not None else None
         by_weight, by_bias = torch.empty_like(weight), torch.empty_like(bias)
-        _call(
-            "backward",
-            x,
-            x,
-            y,
-            gradient,
-            dx,
-            passed,
-            *_shape(x),
-            group,
-            weight,
-            bias,
-            saved,
-            relu,
-            by_weight,
-            by_bias,
-        )
+        activations, size = (x, y, gradient, dx, passed), (*_shape(x), group)
+        _call("backward", *activations, *size, weight, bias, saved, relu, by_weight, by_bias)
         return dx, passed, by_weight, by_bias, None, None
 
 
@@ -289,10 +258,10 @@ def _shape(x: Tensor) -> tuple[int, int]:
     return x.numel() // x.shape[1], x.shape[1]
 
 
-def _call(name: str, like: Tensor, *arguments: Tensor | float | None) -> None:
-    """Call the function of batch_norm.cpp for a tensor's type; it gets tensors' addresses."""
-    function = _functions()[name, like.dtype]
-    function(*(a.data_ptr() if isinstance(a, Tensor) else a for a in arguments))
+def _call(name: str, x: Tensor, *arguments: Tensor | float | None) -> None:
+    """Call the function of batch_norm.cpp for x's type; tensors are passed by their addresses."""
+    function = _functions()[name, x.dtype]
+    function(x.data_ptr(), *(a.data_ptr() if isinstance(a, Tensor) else a for a in arguments))
 
 
 @lru_cache(maxsize=1)
@@ -314,7 +283,7 @@ def _functions() -> dict[tuple[str, torch.dtype], Callable[..., None]]:
     }
     functions = {}
     for name, arguments in declared.items():
-        for dtype in (torch.bfloat16, torch.float32, torch.float64):
+        for dtype in ARITHMETIC:
             function = getattr(library, f"{name}_{str(dtype).removeprefix('torch.')}")
             function.argtypes, function.restype = arguments, None
             functions[name, dtype] = function
