@@ -133,7 +133,7 @@ def relative(frame: pd.DataFrame, what: str) -> pd.Series:
 
 def cardinality(table: pd.DataFrame) -> str:
     """What cardinality costs in time at equal FLOPs."""
-    frame = pivot(table, "steps", "residual", "no shortcuts")
+    frame = pivot(table, "steps", "deeper")
     if frame.empty:
         return ""
     for what in ("suite", *RIVALS):

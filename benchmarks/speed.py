@@ -96,9 +96,14 @@ def main() -> None:
 
 
 def runs(machine: Machine, protocol: str, role: Role, batch: int | None) -> list[Run]:
-    """Table 3's run of every setting at one depth, with the first seed."""
+    """Table 3's run of every setting at one depth, with the first seed.
+
+    Batch norm is over the whole batch, as the others have it, also where the protocol's is not.
+    """
     plan = make_plan("table3", protocol, machine, seeds=1, batch=batch)
-    return [entry.runs[0] for entry in plan.entries if entry.role == role]
+    found = [entry.runs[0] for entry in plan.entries if entry.role == role]
+    whole = {"norm_images": None}
+    return [replace(r, training=r.training.model_copy(update=whole)) for r in found]
 
 
 def where(section: str, protocol: str, run: Run) -> Where:
@@ -129,18 +134,13 @@ def whole_steps(machine: Machine) -> Iterator[Measurement]:
 
 
 def deeper(machine: Machine) -> Iterator[Measurement]:
-    """The other depths that are trained here, the suite alone: what 32x4d costs beside 1x64d."""
-    protocol = SCALES[machine.device][1 if machine.device == "cpu" else 0][0]
+    """The residual table's depth, the suite alone: what 32x4d costs there beside 1x64d."""
     scales = [name for name, batch, _ in SCALES[machine.device] if batch is None]
     for protocol in scales:
         plan = make_plan("residual", protocol, machine, seeds=1)
-        bare = [entry.runs[0] for entry in plan.entries if not entry.row.residual]
-        shortcuts = [entry.runs[0] for entry in plan.entries if entry.row.residual]
-        for part, section in ((shortcuts, "residual"), (bare, "no shortcuts")):
-            for run in part:
-                images = made_images(run)
-                makers = {"suite": partial(suite, run, images)}
-                yield from in_turns(where(section, protocol, run), makers, machine.device, 3)
+        for run in (entry.runs[0] for entry in plan.entries if entry.row.residual):
+            makers = {"suite": partial(suite, run, made_images(run))}
+            yield from in_turns(where("deeper", protocol, run), makers, machine.device, 3)
 
 
 # --- what each fast path is worth --------------------------------------------------------------
