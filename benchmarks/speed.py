@@ -369,7 +369,7 @@ COMMANDS = {
     "plan table3": "plan table3",
     "table2": "run table2",
     "render table3": "render table3 --protocol cifar10-small",
-    "a finished table3": "run table3 --protocol cifar10-small --depth base",
+    "a finished table3": "run table3 --protocol cifar10-small --show-committed",
 }
 
 
