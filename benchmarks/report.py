@@ -1,6 +1,7 @@
 """The benchmark's page, CSV file and plot, from its measurements alone."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +18,41 @@ from cardinality.records import Provenance
 from cardinality.settings import Setting
 
 DASH = "–"
+NUMBERS = {key: [""] for key in ("depth", "batch", "value", "lowest", "highest")}
 RIVALS = {"plain": "plain loop", "timm": "timm", "timm's net": "timm's net, our input"}
 REFERENCE = "1x64d"
 
 
 def write(
-    lines: list[Measurement], machine: Machine, made: Provenance, seconds: float, folder: Path
+    lines: list[Measurement],
+    sections: Sequence[str],
+    machine: Machine,
+    made: Provenance,
+    folder: Path,
 ) -> str:
     """Write FOLDER/DEVICE.md, .csv, .png and .svg.
+
+    Args:
+        lines: what was measured.
+        sections: what it is all of; others stay as an earlier CSV file has them.
+        machine, made: on what, and with what code.
+        folder: of the files.
 
     Returns:
         The page.
     """
-    table = pd.DataFrame([line.row() for line in lines])
     name = slug(f"{machine.device} {machine.name} {machine.cores} cores")
+    path = folder / f"{name}.csv"
+    code = (made.commit or "unknown")[:10] + ("" if made.clean else " with changes")
+    table = pd.DataFrame([line.row() | {"code": code} for line in lines])
+    if path.exists() and set(sections) < set(SECTIONS):
+        texts = dict.fromkeys(("protocol", "setting", "failure"), str)
+        before = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=NUMBERS)
+        table = pd.concat([before[~before.section.isin(sections)], table])
     folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g")
+    table.to_csv(path, index=False, float_format="%.6g")
     save(lambda figure: draw(table, figure), (9, 4.5), folder / name)
-    page = document(table, machine, made, seconds, name)
+    page = document(table, machine, made, name)
     (folder / f"{name}.md").write_text(page)
     return page
 
@@ -44,29 +62,27 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def document(
-    table: pd.DataFrame, machine: Machine, made: Provenance, seconds: float, name: str
-) -> str:
+def document(table: pd.DataFrame, machine: Machine, made: Provenance, name: str) -> str:
     """The whole page; a section without a measurement is left out."""
     versions = ", ".join(f"{key} {value}" for key, value in made.versions.items())
-    state = "" if made.clean else ", with changes"
+    codes = ", ".join(dict.fromkeys(table.code))
     parts = [
         f"# Speed on {machine}",
-        f"`make bench`, {seconds / 60:.1f} min; {versions};"
-        f" code {(made.commit or '?')[:10]}{state}."
-        f" Medians of rounds in turns; every figure with its lowest and highest is in"
+        f"`make bench`; {versions}; code {codes}. Medians of rounds in turns; every figure with"
+        f" its lowest and highest, and the code that it was measured with, is in"
         f" [{name}.csv]({name}.csv).",
         f"![Speed beside others, and the cost of cardinality]({name}.png)",
     ]
-    sections = [steps, cardinality, paths, limit, profile, inputs, side_by_side, memory, start]
-    parts += [text for section in sections if (text := section(table))]
+    parts += [text for section in SECTIONS.values() if (text := section(table))]
     failures = table[table.failure != ""]
     if len(failures):
         parts.append("## Not measured")
-        parts += [
-            f"- {row.section} {row.protocol} {row.setting}: {row.what}: {row.failure}"
-            for row in failures.itertuples()
-        ]
+        parts.append(
+            "\n".join(
+                f"- {row.section} {row.protocol} {row.setting}: {row.what}: {row.failure}"
+                for row in failures.itertuples()
+            )
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -191,8 +207,8 @@ def paths(table: pd.DataFrame) -> str:
 
 def limit(table: pd.DataFrame) -> str:
     """The part of the device's rate that each net reaches."""
-    ceilings = table[table.section == "ceiling"]
-    frame = pivot(table, "passes")
+    ceilings = table[(table.section == "limit") & (table.protocol == "")]
+    frame = pivot(table[table.protocol != ""], "limit")
     if frame.empty or ceilings.empty:
         return ""
     best = float(ceilings.value.max())
@@ -228,14 +244,14 @@ def profile(table: pd.DataFrame) -> str:
 
 def inputs(table: pd.DataFrame) -> str:
     """What input costs."""
-    frame = pivot(table, "input")
+    frame = pivot(table[table.what != "loader"], "input")
     if frame.empty:
         return ""
     whole = pivot(table, "steps").set_index(["protocol", "depth", "setting"]).suite
     of = [whole.get(key) for key in zip(frame.protocol, frame.depth, frame.setting, strict=True)]
     part = [100 * t / w if w else float("nan") for t, w in zip(frame.resident, of, strict=True)]
     text = "Milliseconds that a batch of resident images takes, and what part of a step that is."
-    streamed = table[table.section == "streamed"]
+    streamed = table[(table.section == "input") & (table.what == "loader")]
     if len(streamed):
         text += (
             f" Photographs of 170 x 128 pixels from JPEG files, cropped to 128: the loader alone"
@@ -343,3 +359,17 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     right.set_xlabel("cardinality C at equal FLOPs")
     right.set_ylabel("time of a step over that of 1x64d")
     right.legend(fontsize=8)
+
+
+# The sections of the page in their order, by the names under which they are measured.
+SECTIONS: dict[str, Callable[[pd.DataFrame], str]] = {
+    "steps": steps,
+    "deeper": cardinality,
+    "paths": paths,
+    "limit": limit,
+    "profile": profile,
+    "input": inputs,
+    "side by side": side_by_side,
+    "memory": memory,
+    "start": start,
+}

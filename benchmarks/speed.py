@@ -1,6 +1,8 @@
 """How fast the suite trains, against what people use instead; writes results/bench/DEVICE.*.
 
-Usage: python -m benchmarks.speed [--device auto|cpu|cuda]
+Usage: python -m benchmarks.speed [--device auto|cpu|cuda] [--only SECTION ...]
+
+With ``--only`` the other sections of the device's page stay as they were measured before.
 
 Everything is timed on whole steps, in turns, in this one run, so that ratios hold where times
 do not. On a CPU a contender has one core: its net on one thread, its images decoded between the
@@ -66,33 +68,23 @@ def main() -> None:
     """Measure section by section, saying so, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    machine = detect(parser.parse_args().device)
+    parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
+    arguments = parser.parse_args()
+    machine = detect(arguments.device)
     torch.set_num_threads(1)
     keep_freed_memory()
     console, start = Console(stderr=True), time.monotonic()
     lines: list[Measurement] = []
-    sections: list[Callable[[Machine], Iterator[Measurement]]] = [
-        whole_steps,
-        deeper,
-        paths,
-        limit,
-        profile,
-        inputs,
-        memory,
-        runs_side_by_side,
-        commands,
-    ]
-    for section in sections:
-        console.print(f"{time.monotonic() - start:4.0f} s  {section.__name__.replace('_', ' ')}")
+    for name in arguments.only:
+        console.print(f"{time.monotonic() - start:4.0f} s  {name}")
         try:
-            lines += section(machine)
+            lines += SECTIONS[name](machine)
         except Exception as error:  # the other sections are worth having
-            lines.append(failed(Where(section.__name__), "the whole section", "", error))
+            lines.append(failed(Where(name), "the whole section", "", error))
             console.print(f"        failed: {error!r}")
-    taken = time.monotonic() - start
-    page = write(lines, machine, provenance(machine), taken, ROOT / "results" / "bench")
-    console.print(f"{taken:4.0f} s  done")
-    sys.stdout.write(page)
+    console.print(f"{time.monotonic() - start:4.0f} s  done")
+    folder = ROOT / "results" / "bench"
+    sys.stdout.write(write(lines, arguments.only, machine, provenance(machine), folder))
 
 
 def runs(machine: Machine, protocol: str, role: Role, batch: int | None) -> list[Run]:
@@ -165,14 +157,14 @@ def limit(machine: Machine) -> Iterator[Measurement]:
     device = machine.device
     for precision in dict.fromkeys(("float32", machine.resolve("auto"))):
         for name, step, macs in dense(device, getattr(torch, precision)):
-            lines = in_turns(Where("ceiling"), {name: partial(lambda s: s, step)}, device, 3)
+            lines = in_turns(Where("limit"), {name: partial(lambda s: s, step)}, device, 3)
             rate = macs / lines[0].lowest
-            yield single(Where("ceiling"), f"{name}, {precision}", "MACs/s", rate)
+            yield single(Where("limit"), f"{name}, {precision}", "MACs/s", rate)
     for protocol, batch, roles in SCALES[device]:
         if batch is not None and device == "cpu":
             continue
         for run in runs(machine, protocol, roles[0], batch):
-            yield from passes(run, where("passes", protocol, run))
+            yield from passes(run, where("limit", protocol, run))
 
 
 def dense(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Step, int]]:
@@ -295,7 +287,7 @@ def streamed(machine: Machine) -> Iterator[Measurement]:
         next(epoch)  # the workers have started
         start, n = time.perf_counter(), sum(len(labels) for _, labels in epoch)
         rate = n / (time.perf_counter() - start)
-    of = where("streamed", "imagenette", run)
+    of = where("input", "imagenette", run)
     yield single(of, "loader", "images/s", rate)
 
 
@@ -366,10 +358,10 @@ COMMANDS = {
     "--help": "--help",
     "solve": "solve --cardinality 32",
     "inspect": "inspect 32x4d --depth 50",
-    "plan table3": "plan table3",
-    "table2": "run table2",
+    "plan table3": "plan table3 --device cpu",
+    "table2": "run table2 --device cpu",
     "render table3": "render table3 --protocol cifar10-small",
-    "a finished table3": "run table3 --protocol cifar10-small --show-committed",
+    "a finished table3": "run table3 --protocol cifar10-small --show-committed --device cpu",
 }
 
 
@@ -378,17 +370,32 @@ def commands(machine: Machine) -> Iterator[Measurement]:
     program = Path(sys.executable).with_name("cardinality")
 
     def command(words: str) -> Step:
-        with_device = "" if words.split()[0] in ("--help", "solve", "inspect") else " --device cpu"
-        line = [str(program), *(words + with_device).split()]
+        line = [str(program), *words.split()]
 
         def step() -> None:
-            subprocess.run(line, check=True, capture_output=True, cwd=ROOT)  # noqa: S603 -- ours
+            answer = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)  # noqa: S603 -- ours
+            if answer.returncode:
+                raise RuntimeError(f"status {answer.returncode}: {answer.stderr}")
 
         return step
 
     for name, words in COMMANDS.items():
-        makers = {name: lambda words=words: command(words)}
+        makers = {name: partial(command, words)}
         yield from in_turns(Where("start"), makers, "cpu", 3, 0)
+
+
+# By the names under which their lines are kept; some have lines under names of their own, too.
+SECTIONS: dict[str, Callable[[Machine], Iterator[Measurement]]] = {
+    "steps": whole_steps,
+    "deeper": deeper,
+    "paths": paths,
+    "limit": limit,
+    "profile": profile,
+    "input": inputs,
+    "memory": memory,
+    "side by side": runs_side_by_side,
+    "start": commands,
+}
 
 
 if __name__ == "__main__":

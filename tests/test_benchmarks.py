@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from benchmarks import report, speed
 from benchmarks.contenders import made_images, plain, suite, timm_net, with_timm
 from benchmarks.measure import Measurement, Where, in_turns
 from benchmarks.report import write
@@ -64,7 +65,7 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
         line("32x4d", "suite", 0.013),
         line("32x4d", "plain", 0.065),
     ]
-    page = write(lines, machine, provenance(machine), 60, tmp_path)
+    page = write(lines, ["steps"], machine, provenance(machine), tmp_path)
     assert "| quick      |      11 | 1x64d     |      32 |             3,200 |" in page
     assert "5.00" in page  # 32x4d, times as fast as the plain loop
     assert "1.30" in page  # the cost of 32x4d
@@ -72,3 +73,13 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     assert len(pd.read_csv(tmp_path / "cpu-a-cpu-2-cores.csv")) == 4
     assert (tmp_path / "cpu-a-cpu-2-cores.png").stat().st_size > 10_000
     assert "Not measured" not in page
+
+    # Another section later leaves this one as it was.
+    later = Measurement(Where("start"), "--help", "s", 0.1, 0.1, 0.1, 3)
+    both = write([later], ["start"], machine, provenance(machine), tmp_path)
+    assert "3,200" in both
+    assert "`--help`" in both
+
+
+def test_the_page_has_every_section_that_is_measured() -> None:
+    assert report.SECTIONS.keys() == speed.SECTIONS.keys()
