@@ -205,3 +205,21 @@ def test_the_readmes_intervals_follow_from_the_committed_records() -> None:
         assert (interval.low + interval.high) / 2 == pytest.approx(-float(mean), abs=0.051)
         assert (interval.high - interval.low) / 2 == pytest.approx(float(half), abs=0.051)
         assert interval.high < 0
+
+
+def test_the_readmes_ratios_of_speed_are_those_of_the_benchmark() -> None:
+    (path,) = (ROOT / "results" / "bench").glob("cpu-*.csv")
+    assert f"results/bench/{path.stem}.md" in README
+    table = pd.read_csv(path)
+    steps = table[table.section == "steps"]
+    times = steps.pivot(index=["protocol", "depth", "setting"], columns="what", values="value")
+    text = " ".join(README.split("## Fast")[1].split("## The command line")[0].split())
+    stated = re.findall(r"(\d\.\d) to (\d\.\d) times", text)
+    ratios = times.plain / times.suite
+    for protocol, (low, high) in zip(("quick", "cifar10-small", "cifar10"), stated, strict=True):
+        assert ratios[protocol].min() == pytest.approx(float(low), abs=0.051)
+        assert ratios[protocol].max() == pytest.approx(float(high), abs=0.051)
+    cost = times.suite.unstack("setting")
+    (stated_cost,) = re.findall(r"(\d\.\d\d) to (\d\.\d\d) times as long", text)
+    assert (cost["32x4d"] / cost["1x64d"]).min() == pytest.approx(float(stated_cost[0]), abs=0.0051)
+    assert (cost["32x4d"] / cost["1x64d"]).max() == pytest.approx(float(stated_cost[1]), abs=0.0051)
