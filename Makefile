@@ -37,8 +37,10 @@ setup: .venv/.ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than Python 3.11; allowed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	@rm -f src/cardinality/*.so  # a kernel of an earlier version must not outlive a failed build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(BIN)/python -c 'import sys; from cardinality.kernel import load; sys.exit(load() is None)' || \
+		echo "note: no C++ compiler here, so batch norm is torch's, which is slower; \
+	with one: touch pyproject.toml; make setup" >&2
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready

@@ -23,7 +23,7 @@ from cardinality.layers import Convolution
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
 from cardinality.settings import Architecture
-from cardinality.training import Tally, Trainer
+from cardinality.training import CHECKED_EVERY, Tally, Trainer
 
 Step = Callable[[], None]
 
@@ -52,14 +52,18 @@ def suite(run: Run, images: Images) -> Step:
     trainer = Trainer(run, images)
     batch = run.training.batch
     stream = again(lambda: trainer.train_images.epoch(trainer.generator, batch))
-    tally = Tally(trainer.device)
+    tally, steps = Tally(trainer.device), 0
     trainer.net.train()
 
     def step() -> None:
         # The schedule has an end, the benchmark has not.
         trainer.scheduler.last_epoch = 0
+        nonlocal steps
         inputs, labels = next(stream)
         trainer.step(inputs, labels, tally)
+        steps += 1
+        if steps % CHECKED_EVERY == 0:
+            tally.check("in the benchmark")
 
     return step
 

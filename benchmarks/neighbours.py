@@ -3,7 +3,6 @@
 import multiprocessing
 import time
 from multiprocessing.synchronize import Barrier
-from typing import Literal
 
 import torch
 
@@ -13,7 +12,6 @@ from cardinality.memory import keep_freed_memory
 from cardinality.plan import Run
 
 SECONDS = 5.0  # of measurement
-Kind = Literal["suite", "plain"]
 
 
 def side_by_side(kind: str, run: Run, count: int) -> float:

@@ -119,7 +119,7 @@ def formatted(values: Any, form: str) -> list[str]:
 def steps(table: pd.DataFrame) -> str:
     """Whole training steps beside others'."""
     frame = pivot(table, "steps")
-    if frame.empty:
+    if "suite" not in frame:
         return ""
     ours = frame.suite
     others = frame[[rival for rival in RIVALS if rival in frame]]
@@ -150,7 +150,7 @@ def relative(frame: pd.DataFrame, what: str) -> pd.Series:
 def cardinality(table: pd.DataFrame) -> str:
     """What cardinality costs in time at equal FLOPs."""
     frame = pivot(table, "steps", "deeper")
-    if frame.empty:
+    if "suite" not in frame:
         return ""
     for what in ("suite", *RIVALS):
         if what in frame:
@@ -238,7 +238,7 @@ def profile(table: pd.DataFrame) -> str:
         return ""
     kinds = list(dict.fromkeys(table[table.section == "profile"].what))
     columns = {kind: formatted(100 * frame[kind], "{:.0f} %") for kind in kinds}
-    text = "Torch's profile of the suite's steps on one thread."
+    text = "Torch's profile of the suite's steps."
     return titled("Where a step's time goes", text, nets(frame) | columns)
 
 
@@ -247,7 +247,9 @@ def inputs(table: pd.DataFrame) -> str:
     frame = pivot(table[table.what != "loader"], "input")
     if frame.empty:
         return ""
-    whole = pivot(table, "steps").set_index(["protocol", "depth", "setting"]).suite
+    steps = pivot(table, "steps")
+    keys = list(zip(steps.protocol, steps.depth, steps.setting, strict=True))
+    whole = dict(zip(keys, steps.get("suite", [float("nan")] * len(keys)), strict=True))
     of = [whole.get(key) for key in zip(frame.protocol, frame.depth, frame.setting, strict=True)]
     part = [100 * t / w if w else float("nan") for t, w in zip(frame.resident, of, strict=True)]
     text = "Milliseconds that a batch of resident images takes, and what part of a step that is."
@@ -278,7 +280,8 @@ def side_by_side(table: pd.DataFrame) -> str:
     columns = {way: formatted(frame[way], "{:,.0f}") for way in ways}
     return titled(
         "Runs side by side",
-        "Images a second of the whole machine.",
+        "Images a second of the whole machine. One run on all cores has torch's batch norm, because"
+        " the suite's kernel has one thread; the plain loop has a loader worker a core.",
         nets(frame) | columns,
     )
 
@@ -286,17 +289,17 @@ def side_by_side(table: pd.DataFrame) -> str:
 def memory(table: pd.DataFrame) -> str:
     """What a step holds."""
     frame = pivot(table, "memory")
-    if frame.empty or "peak of a step" not in frame:
+    if frame.empty or "peak of training" not in frame:
         return ""
     growth = relative(frame, "activations")
     return titled(
         "Memory",
-        f"What training holds at its peak beside what was held before, and the activations that"
-        f" the layers put out for one image; × relative to {REFERENCE}.",
+        f"What a trainer, its resident images and its steps hold at the peak, and the activations"
+        f" that the layers put out for one image; × relative to {REFERENCE}.",
         nets(frame)
         | {
-            "peak, MiB": formatted(frame["peak of a step"] / 2**20, "{:,.0f}"),
-            "×": formatted(relative(frame, "peak of a step"), "{:.2f}"),
+            "peak, MiB": formatted(frame["peak of training"] / 2**20, "{:,.0f}"),
+            "×": formatted(relative(frame, "peak of training"), "{:.2f}"),
             "activations, thousands": formatted(frame.activations / 1e3, "{:,.0f}"),
             "activations ×": formatted(growth, "{:.2f}"),
         },
@@ -323,7 +326,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     """Left, how many times as fast as the others; right, time over that of 1x64d."""
     left, right = figure.subplots(1, 2)
     frame = pivot(table, "steps")
-    if frame.empty:
+    if "suite" not in frame:
         return
     names = [f"{p} {d:.0f}" for p, d in zip(frame.protocol, frame.depth, strict=True)]
     places = list(dict.fromkeys(names))

@@ -79,7 +79,9 @@ def bare_step(
     if change is not None:
         net = change(net)
     if graph:
-        net = torch.cuda.make_graphed_callables(net, (images,))
+        # What is captured is what is replayed, so it is captured in the precision of the step.
+        with torch.autocast(device, torch.bfloat16, enabled=mixed, cache_enabled=False):
+            net = torch.cuda.make_graphed_callables(net, (images,))
 
     def step() -> None:
         torch.backends.cudnn.benchmark = benchmark

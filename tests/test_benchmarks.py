@@ -81,5 +81,13 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     assert "`--help`" in both
 
 
+def test_a_page_of_one_section_alone(machine: Machine, tmp_path: Path) -> None:
+    of = Where("input", "quick", 11, "1x64d", 32)
+    line = Measurement(of, "resident", "s", 0.001, 0.001, 0.001, 3)
+    page = write([line], ["input"], machine, provenance(machine), tmp_path)
+    assert "| quick" in page
+    assert "Whole training steps" not in page
+
+
 def test_the_page_has_every_section_that_is_measured() -> None:
     assert report.SECTIONS.keys() == speed.SECTIONS.keys()

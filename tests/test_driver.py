@@ -47,8 +47,7 @@ def test_a_grid_of_two_runs_from_the_command_line(
     assert record["provenance"]["versions"].keys() >= {"python", "torch", "numpy"}
     assert len(record["data_checksum"]) == len(record["weights_checksum"]) == 16
     assert record["seconds"] > 0
-    if sys.platform == "linux":
-        assert 100e6 < record["peak_memory"] < 2e9
+    assert record["peak_memory"] is None or 100e6 < record["peak_memory"] < 2e9
 
     before = (folder / "tables/two.md").read_bytes()
     again = call("run", "--device", "cpu")

@@ -41,10 +41,11 @@ INLINE float load(bfloat16 x) {
 INLINE float load(float x) { return x; }
 INLINE double load(double x) { return x; }
 
-INLINE void store(bfloat16 &x, float value) { // rounds to nearest, ties to even
+INLINE void store(bfloat16 &x, float value) { // rounds to nearest, ties to even; NaN stays NaN
     uint32_t bits;
     std::memcpy(&bits, &value, sizeof bits);
-    x.bits = static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    x.bits = static_cast<uint16_t>(value != value ? 0x7fc0 : rounded);
 }
 INLINE void store(float &x, float value) { x = value; }
 INLINE void store(double &x, double value) { x = value; }
@@ -244,6 +245,9 @@ INLINE void backward(const T *x, const T *y, const T *gradient, T *dx, T *passed
 }
 
 } // namespace
+
+// To be raised with any change of what is above or below, and VERSION in kernel.py with it.
+extern "C" int kernel_version() { return 2; }
 
 #define FOR(NAME, T, A)                                                                            \
     extern "C" CLONES void train_##NAME(                                                           \

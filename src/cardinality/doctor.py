@@ -82,7 +82,9 @@ def device(machine: Machine, run: Run) -> Finding:
     precision = run.numerics.precision
     told = f"{machine}; runs in {precision}"
     if machine.device == "cpu":
-        told += "; batch norm fused" if run.numerics.fused else "; no kernel built, so torch's own"
+        told += "; batch norm " + ("fused" if run.numerics.fused else "torch's own")
+        if not machine.kernel:
+            told += " (the suite's was not built: was there a C++ compiler?)"
     if machine.device == "cuda" and not torch.cuda.is_available():
         return Finding("device", False, f"{told}; torch {torch.__version__} sees no GPU")
     torch.ones(1, device=machine.device).sum().item()

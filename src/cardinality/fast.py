@@ -8,20 +8,21 @@ alone. What each gained, and what was tried and left out, is in docs/performance
 import ctypes
 from collections.abc import Callable
 from functools import lru_cache
-from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import avg_pool2d, conv2d, linear
 
+from cardinality import kernel
 from cardinality.layers import BatchNorm, Convolution
-from cardinality.machine import KERNEL, Precision
+from cardinality.machine import Precision
 from cardinality.plan import Numerics
 from cardinality.variants import GhostBatchNorm2d
 
 # Channels that a CPU's convolution wants in a group, by precision and stride; narrower groups are
-# packed up to it, and where nothing stands they are left alone. As benchmarks/groups.py found.
+# packed up to it, and where nothing stands they are left alone. As benchmarks/groups.py found,
+# bfloat16 on a processor with AMX alone.
 PACK: dict[tuple[Precision, int], int] = {
     ("bfloat16", 1): 16,
     ("bfloat16", 2): 32,
@@ -112,7 +113,7 @@ class _Fork(torch.autograd.Function):
         dtype, shape = ctx.kind  # type: ignore[attr-defined]
         out, rows = as_rows(branch), as_rows(x)
         # In place: the branch's gradient, which is here too, was computed from the shortcut's or
-        # beside it, so nobody reads that one any more.
+        # beside it, so nobody reads that one any more; see `Convolution.fork`.
         dx = out @ product if shortcut is None else as_rows(shortcut).addmm_(out, product)
         n, _, height, width = x.shape
         weight = (out.t() @ rows).to(dtype).view(shape)
@@ -174,6 +175,8 @@ class FusedBatchNorm(BatchNorm):
 
     def __init__(self, layer: BatchNorm) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum, device="meta")
+        if not layer.affine or not layer.track_running_stats or layer.momentum is None:
+            raise ValueError(f"{layer}: only batch norm with weights and running averages")
         self.images = layer.images if isinstance(layer, GhostBatchNorm2d) else None
         for name, parameter in layer.named_parameters():
             setattr(self, name, parameter)
@@ -188,9 +191,12 @@ class FusedBatchNorm(BatchNorm):
         return self._normalise(x, shortcut, relu=True)
 
     def _normalise(self, x: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
-        # The kernel is told addresses alone, so types and shapes are looked at here.
+        # The kernel is told addresses alone, so all that they stand for is looked at here.
         if ARITHMETIC.get(x.dtype) != self.weight.dtype:
             raise TypeError(f"batch norm of {x.dtype} with {self.weight.dtype}: {ARITHMETIC}")
+        if x.ndim != 4 or x.shape[1] != self.num_features or not x.numel() or not x.is_cpu:
+            expected = f"(N, {self.num_features}, H, W) on the CPU"
+            raise TypeError(f"batch norm of {tuple(x.shape)} on {x.device}: {expected}")
         x = x.contiguous(memory_format=torch.channels_last)
         if shortcut is not None:
             if (shortcut.dtype, shortcut.shape) != (x.dtype, x.shape):
@@ -269,12 +275,11 @@ def _functions() -> dict[tuple[str, torch.dtype], Callable[..., None]]:
     """The functions of batch_norm.cpp, by name and type of the tensors.
 
     Raises:
-        RuntimeError: it was not built.
+        RuntimeError: it was not built, or for another version.
     """
-    spec = find_spec(KERNEL)
-    if spec is None or spec.origin is None:
-        raise RuntimeError(f"{KERNEL} was not built; reinstall the package, with a C++ compiler")
-    library = ctypes.CDLL(spec.origin)
+    library = kernel.load()
+    if library is None:
+        raise RuntimeError("no kernel: reinstall the package where there is a C++ compiler")
     tensor, count, number, flag = (ctypes.c_void_p, ctypes.c_long, ctypes.c_double, ctypes.c_int)
     declared = {
         "train": [*[tensor] * 3, *[count] * 3, *[tensor] * 4, number, number, flag, tensor],

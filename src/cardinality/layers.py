@@ -17,7 +17,11 @@ class Convolution(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
 
     def fork(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The output, where the branch begins, and x itself, which goes on to the shortcut."""
+        """The output, where the branch begins, and x itself, which goes on to the shortcut.
+
+        Branch and shortcut must meet again in a sum, and what is returned as x may be used for
+        nothing but the shortcut: its gradient may be overwritten once the branch's is known.
+        """
         return self(x), x
 
 

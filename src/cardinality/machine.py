@@ -4,10 +4,10 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from cardinality import kernel
 from cardinality.errors import UserError
 
 Device = Literal["cpu", "cuda"]
@@ -17,9 +17,6 @@ Precision = Literal["bfloat16", "float32"]
 # The instructions with which a CPU multiplies bfloat16 faster than float32: Linux's names of
 # AVX512-BF16 and AMX (Intel, AMD) and of the Arm extension.
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-
-# The suite's own kernel (batch_norm.cpp), built with the package where there is a C++ compiler.
-KERNEL = "cardinality.batch_norm"
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Machine:
         name: what the device calls itself.
         cores: CPU cores that this process may use.
         bfloat16: whether the device reports bfloat16 instructions.
-        kernel: whether the suite's kernel for the device was built.
+        kernel: whether there is a kernel of the suite's for the device.
     """
 
     device: Device
@@ -63,8 +60,8 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
         if device == "cuda":
             raise UserError("device cuda: the NVIDIA driver shows no GPU here; allowed: auto, cpu")
     flags, name = _cpu()
-    bfloat16, kernel = bool(flags & BFLOAT16_FLAGS), find_spec(KERNEL) is not None
-    return Machine("cpu", name, len(os.sched_getaffinity(0)), bfloat16, kernel)
+    bfloat16, own = bool(flags & BFLOAT16_FLAGS), kernel.load() is not None
+    return Machine("cpu", name, len(os.sched_getaffinity(0)), bfloat16, own)
 
 
 @lru_cache(maxsize=1)

@@ -23,22 +23,33 @@ def keep_freed_memory() -> None:
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):
+        # Older versions take half a heap at most, and to refuse would be worse than not to ask.
+        if not library.mallopt(MMAP_THRESHOLD, NEVER):
+            library.mallopt(MMAP_THRESHOLD, 32 * 2**20)
         library.mallopt(TRIM_THRESHOLD, NEVER)
-        library.mallopt(MMAP_THRESHOLD, NEVER)
 
 
-def start_peak(device: torch.device) -> None:
-    """Give back what earlier runs of this process kept, and measure the peak from now on."""
+def start_peak(device: torch.device) -> bool:
+    """Give back what earlier runs of this process kept, and measure the peak from now on.
+
+    Returns:
+        Whether the system allows that.
+    """
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-        return
+        return True
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
-    if (PROCESS / "clear_refs").exists():
-        (PROCESS / "clear_refs").write_text("5")  # VmHWM starts from what is held now (proc(5))
+    try:
+        # VmHWM starts from what is held now (proc(5)).
+        with (PROCESS / "clear_refs").open("r+") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True
 
 
 def peak(device: torch.device) -> int | None:

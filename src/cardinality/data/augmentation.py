@@ -39,7 +39,7 @@ def normalise(pixels: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
     """
     # Row by row, since an operation over three channels at a time is slow.
     side = pixels.shape[2]
-    rows = pixels.flatten(2).float().sub_(mean.repeat(side)).div_(deviation.repeat(side))
+    rows = (pixels.flatten(2) - mean.repeat(side)).div_(deviation.repeat(side))
     return rows.unflatten(2, (side, 3)).permute(0, 3, 1, 2)
 
 

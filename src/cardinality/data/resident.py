@@ -91,6 +91,8 @@ class ResidentImages:
             Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
         """
         device, shift = self.labels.device, self.shift
+        if any(len(moves) and moves.abs().max() > shift for moves in (choices.down, choices.right)):
+            raise ValueError(f"an image is moved by more than shift, {shift}")
         order, down, right, flip = (
             part.to(device) for part in (order, choices.down, choices.right, choices.flip)
         )
