@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from benchmarks.measure import Step
 from cardinality.data.device import batches
 from cardinality.data.images import Images, ImageSet
 from cardinality.layers import Convolution
@@ -24,8 +25,6 @@ from cardinality.network import ResNeXt
 from cardinality.plan import Run
 from cardinality.settings import Architecture
 from cardinality.training import CHECKED_EVERY, Tally, Trainer
-
-Step = Callable[[], None]
 
 BATCHES = 40  # of made images; an epoch of them, again and again
 STATISTICS = ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))  # CIFAR-10's

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-Step = Callable[[], None]
+# Whatever a step returns is not looked at.
+Step = Callable[[], object]
 
 
 @dataclass(frozen=True)

@@ -25,22 +25,14 @@ import numpy as np
 import torch
 from PIL import Image
 from rich.console import Console
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from benchmarks.contenders import again, made_images, plain, suite, with_timm
-from benchmarks.measure import (
-    Measurement,
-    Step,
-    Where,
-    failed,
-    in_turns,
-    seconds,
-    single,
-)
+from benchmarks.limit import limit, profile
+from benchmarks.measure import Measurement, Step, Where, failed, in_turns, seconds, single
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
-from benchmarks.variants import one_batch, variants
+from benchmarks.scales import SCALES, WORKERS, runs, where
+from benchmarks.variants import variants
 from cardinality.data.device import batches
 from cardinality.data.folders import ClassFolders
 from cardinality.data.store import load_images
@@ -50,21 +42,6 @@ from cardinality.machine import Machine, detect
 from cardinality.memory import keep_freed_memory, peak, start_peak
 from cardinality.plan import ROOT, Run, make_plan
 from cardinality.provenance import provenance
-from cardinality.settings import Role
-from cardinality.training import Trainer
-
-# What runs on each kind of device: protocol, images a step where not the protocol's (a whole step
-# of the plain loop takes seconds on a CPU), and the roles of the depths.
-SCALES: dict[str, list[tuple[str, int | None, tuple[Role, ...]]]] = {
-    "cpu": [
-        ("quick", None, ("base", "deep")),
-        ("cifar10-small", None, ("base", "deep")),
-        ("cifar10", 32, ("base",)),
-    ],
-    "cuda": [("cifar10-short", None, ("base", "deep")), ("cifar10", None, ("base",))],
-}
-# Loader workers of the other loops: on a CPU the core's own process, on a GPU what a node has.
-WORKERS = {"cpu": 0, "cuda": 8}
 
 
 def main() -> None:
@@ -88,23 +65,6 @@ def main() -> None:
     console.print(f"{time.monotonic() - start:4.0f} s  done")
     folder = ROOT / "results" / "bench"
     sys.stdout.write(write(lines, arguments.only, machine, provenance(machine), folder))
-
-
-def runs(machine: Machine, protocol: str, role: Role, batch: int | None) -> list[Run]:
-    """Table 3's run of every setting at one depth, with the first seed.
-
-    Batch norm is over the whole batch, as the others have it, also where the protocol's is not.
-    """
-    plan = make_plan("table3", protocol, machine, seeds=1, batch=batch)
-    found = [entry.runs[0] for entry in plan.entries if entry.role == role]
-    whole = {"norm_images": None}
-    return [replace(r, training=r.training.model_copy(update=whole)) for r in found]
-
-
-def where(section: str, protocol: str, run: Run) -> Where:
-    """What a measurement of a run's net is of."""
-    net = run.architecture
-    return Where(section, protocol, net.depth, str(net.setting), run.training.batch)
 
 
 def whole_steps(machine: Machine) -> Iterator[Measurement]:
@@ -152,107 +112,6 @@ def paths(machine: Machine) -> Iterator[Measurement]:
             )
 
 
-# --- the limit ---------------------------------------------------------------------------------
-
-
-def limit(machine: Machine) -> Iterator[Measurement]:
-    """Multiply-adds a second: of large dense products, and of each net's two passes."""
-    device = machine.device
-    for precision in dict.fromkeys(("float32", machine.resolve("auto"))):
-        for name, step, macs in dense(device, getattr(torch, precision)):
-            lines = in_turns(Where("limit"), {name: partial(lambda s: s, step)}, device, 3)
-            rate = macs / lines[0].lowest
-            yield single(Where("limit"), f"{name}, {precision}", "MACs/s", rate)
-    for protocol, batch, roles in SCALES[device]:
-        if batch is not None and device == "cpu":
-            continue
-        for run in runs(machine, protocol, roles[0], batch):
-            yield from passes(run, where("limit", protocol, run))
-
-
-def dense(device: str, dtype: torch.dtype) -> Iterator[tuple[str, Step, int]]:
-    """Operations that fill a device, with their multiply-adds."""
-    size = 2048 if device == "cpu" else 8192
-    a = torch.randn(size, size, device=device, dtype=dtype)
-    x = torch.randn(64, 256, 28, 28, device=device, dtype=dtype)
-    x = x.to(memory_format=torch.channels_last)
-    layer = nn.Conv2d(256, 256, 3, padding=1, bias=False).to(device, dtype)
-    layer = layer.to(memory_format=torch.channels_last).requires_grad_(False)
-
-    def product() -> None:
-        a @ a
-
-    def convolution() -> None:
-        layer(x)
-
-    yield "matrix product", product, size**3
-    yield "3x3 convolution", convolution, x.numel() * 256 * 9
-
-
-def passes(run: Run, of: Where) -> Iterator[Measurement]:
-    """Seconds of the forward pass in training, and of both."""
-    device, mixed = run.numerics.device, run.numerics.precision == "bfloat16"
-    trainer = Trainer(run, made_images(run))
-    trainer.net.train()
-    images, labels = one_batch(run, torch.channels_last)
-
-    def forward() -> Tensor:
-        with torch.autocast(device, torch.bfloat16, enabled=mixed):
-            logits: Tensor = trainer.net(images)
-        return cross_entropy(logits.float(), labels)
-
-    makers: dict[str, Callable[[], Step]] = {
-        "forward": lambda: lambda: (forward(), None)[1],
-        "forward and backward": lambda: lambda: forward().backward(),
-    }
-    yield from in_turns(of, makers, device)
-    yield single(of, "MACs forward", "MACs", float(run.complexity.macs * run.training.batch))
-
-
-# What the parts of a step are called in torch's profile.
-KINDS = {
-    "convolutions, products": ("convolution", "conv", "mm", "gemm", "addmm", "linear"),
-    "batch norm, ReLU, sum": (
-        "norm",
-        "Normalise",
-        "threshold",
-        "relu",
-        "clamp",
-        "add_",
-        "aten::add",
-    ),
-    "optimizer": ("sgd", "SGD", "Optimizer"),
-    "copies, types, fills": ("copy", "fill", "zero", "_to", "empty", "cat"),
-    "pooling": ("pool",),
-}
-
-
-def profile(machine: Machine) -> Iterator[Measurement]:
-    """Where the time of a suite's step goes, by kind of operation."""
-    activity = torch.profiler.ProfilerActivity
-    cuda = machine.device == "cuda"
-    for protocol, batch, roles in SCALES[machine.device]:
-        if batch is not None and not cuda:
-            continue
-        of_depth = runs(machine, protocol, roles[0], batch)
-        for run in (of_depth[0], of_depth[-1]):
-            step = suite(run, made_images(run))
-            seconds(step, 3, machine.device)
-            with torch.profiler.profile(activities=[activity.CPU, *[activity.CUDA] * cuda]) as seen:
-                seconds(step, 5, machine.device)
-            sums = dict.fromkeys([*KINDS, "other"], 0.0)
-            for event in seen.key_averages():
-                # A GPU's kernels are counted with what launched them.
-                if event.device_type.name != "CPU":
-                    continue
-                time_of = event.self_device_time_total if cuda else event.self_cpu_time_total
-                kind = (k for k, names in KINDS.items() if any(n in event.key for n in names))
-                sums[next(kind, "other")] += time_of
-            total = sum(sums.values())
-            for kind_, time_ in sums.items():
-                yield single(where("profile", protocol, run), kind_, "part", time_ / total)
-
-
 # --- input and memory --------------------------------------------------------------------------
 
 
@@ -264,7 +123,7 @@ def inputs(machine: Machine) -> Iterator[Measurement]:
         generator = torch.Generator().manual_seed(0)
         size = run.training.batch
         stream = again(partial(resident.epoch, generator, size))
-        makers = {"resident": lambda s=stream: lambda: (next(s), None)[1]}
+        makers = {"resident": partial(partial, next, stream)}
         yield from in_turns(where("input", protocol, run), makers, machine.device)
     yield from streamed(machine)
 
@@ -387,7 +246,7 @@ def commands(machine: Machine) -> Iterator[Measurement]:
         yield from in_turns(Where("start"), makers, "cpu", 3, 0)
 
 
-# By the names under which their lines are kept; some have lines under names of their own, too.
+# By the names under which their lines are kept.
 SECTIONS: dict[str, Callable[[Machine], Iterator[Measurement]]] = {
     "steps": whole_steps,
     "deeper": deeper,

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.measure import Step
-from cardinality.fast import FusedBatchNorm, Packed, Pointwise, count_packs, faster
-from cardinality.layers import Convolution
+from cardinality.fast import FusedBatchNorm, Packed, Pointwise, faster, pack
+from cardinality.layers import Convolution, replace_layers
 from cardinality.machine import Machine
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
@@ -69,11 +69,12 @@ def bare_step(
     device = run.numerics.device
     mixed = (precision or run.numerics.precision) == "bfloat16"
     net: Any = ResNeXt(run.architecture).to(device).to(memory_format=layout)
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            fast = faster(child, run.numerics)
-            if not isinstance(fast, leave):
-                setattr(module, name, fast)
+
+    def taken(layer: nn.Module) -> nn.Module:
+        fast = faster(layer, run.numerics)
+        return layer if isinstance(fast, leave) else fast
+
+    replace_layers(net, taken)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True, fused=True)
     images, labels = one_batch(run, layout)
     if change is not None:
@@ -103,23 +104,14 @@ def one_batch(run: Run, layout: torch.memory_format) -> tuple[Tensor, Tensor]:
 
 def packed(net: nn.Module, width: int) -> nn.Module:
     """Every grouped convolution packed to so many channels."""
-    return replaced(net, lambda layer: _packed(layer, width) if layer.groups > 1 else layer)
-
-
-def _packed(layer: nn.Conv2d, width: int) -> nn.Module:
-    packs = count_packs(layer.groups, layer.out_channels // layer.groups, width)
-    return Packed(layer, packs) if packs < layer.groups else layer
+    return _changed(net, lambda layer: pack(layer, width))
 
 
 def as_products(net: nn.Module) -> nn.Module:
     """Every 1x1 convolution as a matrix product."""
-    return replaced(net, lambda layer: Pointwise(layer) if layer.kernel_size == (1, 1) else layer)
+    return _changed(net, lambda layer: Pointwise(layer) if layer.kernel_size == (1, 1) else layer)
 
 
-def replaced(net: nn.Module, change: Callable[[nn.Conv2d], nn.Module]) -> nn.Module:
-    """A net with its convolutions replaced, in place."""
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if type(child) is Convolution:
-                setattr(module, name, change(child))
+def _changed(net: nn.Module, change: Callable[[Convolution], nn.Module]) -> nn.Module:
+    replace_layers(net, lambda layer: change(layer) if type(layer) is Convolution else layer)
     return net

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cardinality.configuration import Ablation, load
+from cardinality.configuration import Ablation
 from cardinality.plan import ROOT
+from cardinality.reading import load
 from cardinality.settings import Architecture
 
 # The paper's depth in each role, on ImageNet (Tables 3 and 4).

@@ -8,9 +8,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardinality.configuration import Ablation, Protocol, load
+from cardinality.configuration import Ablation, Protocol
 from cardinality.errors import UserError
 from cardinality.plan import ROOT
+from cardinality.reading import load
 from conftest import TINY_ABLATION, TINY_PROTOCOL
 
 

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cardinality.configuration import Ablation, load
+from cardinality.configuration import Ablation
 from cardinality.forms import Form, SplitBottleneck, as_form_c, convert, join, split
 from cardinality.network import Bottleneck, ResNeXt, build
 from cardinality.plan import ROOT
+from cardinality.reading import load
 from cardinality.settings import Setting
 from comparison import (
     Answer,

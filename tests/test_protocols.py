@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from cardinality.complexity import block_parameters
-from cardinality.configuration import Ablation, Protocol, Training, load
+from cardinality.configuration import Ablation, Protocol, Training
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
 from cardinality.datasets import Cifar, DataSpec, Digits
 from cardinality.errors import UserError
 from cardinality.machine import Machine
 from cardinality.plan import ROOT, Plan, Run, make_plan
+from cardinality.reading import load
 from cardinality.training import Trainer, scheduler
 from made_images import DATA, made_folders, needs, noise
 

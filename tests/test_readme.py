@@ -146,7 +146,8 @@ def test_the_makefile_passes_its_variables_on() -> None:
 
 
 def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
-    from cardinality.configuration import Protocol, load
+    from cardinality.configuration import Protocol
+    from cardinality.reading import load
 
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):

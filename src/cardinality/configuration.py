@@ -1,32 +1,14 @@
-"""What the YAML files may say: ablations (a question each) and protocols (a scale each).
+"""What the YAML files may say: ablations (a question each) and protocols (a scale each)."""
 
-A mistake in a file ends in one line with the file, the key, what is wrong and what is allowed.
-"""
+from typing import Annotated, Literal
 
-import json
-import re
-from collections.abc import Hashable
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
-import yaml
-from pydantic import (
-    BaseModel,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
-
-from cardinality import based_on
 from cardinality.complexity import block_parameters, deviation
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.settings import DEEPEST, Block, Role, Setting, Stem
 from cardinality.strict import Strict
-
-LARGEST_FILE = 100_000  # bytes; the suite's own are under 3,000
 
 
 def _parse_setting(value: object) -> Setting:
@@ -258,146 +240,3 @@ class Protocol(Strict):
         if self.data.name == "folders" and self.training.shift:
             raise ValueError("training.shift: images in folders are cropped at random; allowed: 0")
         return self
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses aliases and repeated keys, and reads 1e-4 as a number."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:str":
-                raise yaml.MarkedYAMLError(
-                    problem="a key is no word; allowed: names as keys", problem_mark=key.start_mark
-                )
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 wants a dot in a number with an exponent and reads 1e-4 as text; YAML 1.2 does not.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-Model = TypeVar("Model", bound=Strict)
-
-
-def load(path: Path, model: type[Model], bases: Path | None = None) -> Model:
-    """Read and check one YAML file.
-
-    Args:
-        path: the file.
-        model: what it must say.
-        bases: the folder of the files that it may be `based_on`; None where it may not.
-
-    Raises:
-        UserError: in one line, with the file, the key, what is wrong and what is allowed.
-    """
-
-    def read(file: Path) -> dict[str, Any]:
-        return _read(file, model)
-
-    links = [(path, read(path))] if bases is None else based_on.chain(path, bases, read)
-    content = based_on.merge(links)
-    try:
-        # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
-        return model.model_validate_json(json.dumps(content, default=str))
-    except ValidationError as error:
-        keys, message = _validation_problem(error, model)
-        where = ": ".join([str(based_on.origin(links, keys)), *([".".join(keys)] if keys else [])])
-        raise UserError(f"{where}: {message}") from None
-
-
-def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
-    """The keys and values of one file."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UserError(f"{path}: larger than {LARGEST_FILE:,} bytes")
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader made stricter
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text") from None
-    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: {_yaml_problem(error)}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected keys and values; allowed keys: {_keys(model)}")
-    return content
-
-
-def _yaml_problem(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _keys(model: type[BaseModel]) -> str:
-    return ", ".join(model.model_fields)
-
-
-def _validation_problem(error: ValidationError, model: type[BaseModel]) -> tuple[list[str], str]:
-    """The keys that lead to the first problem, and the problem in one line with how many more.
-
-    Unknown keys come first: a misspelt key is also a missing one, and the cause says more.
-    """
-    problems = error.errors(include_url=False)
-    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    owner, keys = _follow(model, first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key; allowed: {_keys(owner)}"
-    elif first["type"] == "missing":
-        message = f"is missing; allowed keys: {_keys(owner)}"
-    elif first["type"] == "too_short":
-        message = "is an empty list; allowed: at least one item"
-    elif keys:
-        message = message[:1].lower() + message[1:]
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return keys, " ".join(f"{message}{more}".split())
-
-
-def _follow(
-    model: type[BaseModel], location: tuple[int | str, ...]
-) -> tuple[type[BaseModel], list[str]]:
-    """The model that holds the last part of a location, and the location as keys of the file.
-
-    Pydantic's location of a key within a union also has the tag that told its members apart.
-    """
-    keys: list[str] = []
-    owner, candidates = model, [model]
-    for part in location:
-        tagged = [candidate for candidate in candidates if part in _tags(candidate)]
-        if tagged and len(candidates) > 1:
-            owner = tagged[0]
-            candidates = tagged
-            continue
-        keys.append(str(part))
-        if isinstance(part, str) and candidates:
-            owner = candidates[0]
-            field = owner.model_fields.get(part)
-            candidates = _models_in(field.annotation) if field is not None else []
-    return owner, keys
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _tags(model: type[BaseModel]) -> tuple[str, ...]:
-    """The values of ``name`` that select this member of a union."""
-    field = model.model_fields.get("name")
-    return get_args(field.annotation) if field is not None else ()

@@ -8,14 +8,15 @@ alone. What each gained, and what was tried and left out, is in docs/performance
 import ctypes
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import avg_pool2d, conv2d, linear
 
 from cardinality import kernel
-from cardinality.layers import BatchNorm, Convolution
+from cardinality.layers import BatchNorm, Convolution, replace_layers
 from cardinality.machine import Precision
 from cardinality.plan import Numerics
 from cardinality.variants import GhostBatchNorm2d
@@ -39,9 +40,7 @@ ARITHMETIC = {
 
 def use_fast_paths(net: nn.Module, numerics: Numerics) -> None:
     """Replace a net's layers, in place, by those that are faster with a run's numerics."""
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            setattr(module, name, faster(child, numerics))
+    replace_layers(net, lambda layer: faster(layer, numerics))
 
 
 def faster(layer: nn.Module, numerics: Numerics) -> nn.Module:
@@ -58,7 +57,11 @@ def faster(layer: nn.Module, numerics: Numerics) -> nn.Module:
         return layer
     if layer.kernel_size == (1, 1) and layer.groups == 1:
         return Pointwise(layer)
-    width = PACK.get((numerics.precision, layer.stride[0]), 1)
+    return pack(layer, PACK.get((numerics.precision, layer.stride[0]), 1))
+
+
+def pack(layer: nn.Conv2d, width: int) -> nn.Module:
+    """A convolution with its groups packed up to ``width`` channels, or itself if none fit."""
     packs = count_packs(layer.groups, layer.out_channels // layer.groups, width)
     return Packed(layer, packs) if packs < layer.groups else layer
 
@@ -97,20 +100,18 @@ class _Fork(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         product = weight.flatten(1).to(x.dtype)
         ctx.save_for_backward(x, product)
-        ctx.kind = weight.dtype, weight.shape  # type: ignore[attr-defined]
+        ctx.kind = weight.dtype, weight.shape
         return linear(x.permute(0, 2, 3, 1), product).permute(0, 3, 1, 2), x.view_as(x)
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: FunctionCtx, branch: Tensor, shortcut: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        x, product = ctx.saved_tensors  # type: ignore[attr-defined]
-        dtype, shape = ctx.kind  # type: ignore[attr-defined]
+    def backward(ctx: Any, branch: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
+        x, product = ctx.saved_tensors
+        dtype, shape = ctx.kind
         out, rows = as_rows(branch), as_rows(x)
         # In place: the branch's gradient, which is here too, was computed from the shortcut's or
         # beside it, so nobody reads that one any more; see `Convolution.fork`.
@@ -222,7 +223,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor,
         shortcut: Tensor | None,
         weight: Tensor,
@@ -241,15 +242,15 @@ class _Normalise(torch.autograd.Function):
         _call("train", x, shortcut, y, rows, channels, group, *learned, *constants, saved)
         # Where nothing was added, x tells what ReLU let through, and y need not be kept for it.
         kept = y if shortcut is not None else None
-        ctx.save_for_backward(x, kept, weight, bias, saved)  # type: ignore[arg-type]
-        ctx.relu, ctx.group = relu, group  # type: ignore[attr-defined]
+        ctx.save_for_backward(x, kept, weight, bias, saved)
+        ctx.relu, ctx.group = relu, group
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, y, weight, bias, saved = ctx.saved_tensors  # type: ignore[attr-defined]
-        relu, group = ctx.relu, ctx.group  # type: ignore[attr-defined]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, weight, bias, saved = ctx.saved_tensors
+        relu, group = ctx.relu, ctx.group
         gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx = torch.empty_like(x)
         passed = torch.empty_like(x) if y is not None else None

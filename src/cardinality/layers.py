@@ -4,6 +4,8 @@ A block could call torch's layers one after the other; that these are one call e
 `cardinality.fast` compute them in one pass over memory, which is what they take their time for.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -34,3 +36,10 @@ class BatchNorm(nn.BatchNorm2d):
         if shortcut is not None:
             y += shortcut
         return relu(y, inplace=True)
+
+
+def replace_layers(net: nn.Module, change: Callable[[nn.Module], nn.Module]) -> None:
+    """Put in the place of every module of a net what ``change`` makes of it, or itself."""
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            setattr(module, name, change(child))

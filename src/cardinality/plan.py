@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cardinality.complexity import Complexity, complexity
-from cardinality.configuration import Ablation, Protocol, Row, Training, load
+from cardinality.configuration import Ablation, Protocol, Row, Training
 from cardinality.datasets import DataSpec
 from cardinality.errors import UserError
 from cardinality.machine import Device, Machine, Precision
+from cardinality.reading import load
 from cardinality.settings import Architecture, Role, Setting
 
 # The checkout: the package is installed from it in editable form.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardinality.layers import BatchNorm, Convolution
+from cardinality.layers import BatchNorm, Convolution, replace_layers
 from cardinality.network import initialise
 from cardinality.settings import PAPER_BASE
 
@@ -114,11 +114,13 @@ def use_ghost_batch_norm(net: nn.Module, images: int) -> None:
         net: any net with ``nn.BatchNorm2d`` in it; its names and counts do not change.
         images: images in a group.
     """
-    for module in list(net.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.BatchNorm2d):
-                ghost = GhostBatchNorm2d(child.num_features, images).to(child.weight)
-                ghost.eps, ghost.momentum = child.eps, child.momentum
-                ghost.load_state_dict(child.state_dict())
-                ghost.train(child.training)
-                setattr(module, name, ghost)
+
+    def ghost(layer: nn.Module) -> nn.Module:
+        if not isinstance(layer, nn.BatchNorm2d):
+            return layer
+        grouped = GhostBatchNorm2d(layer.num_features, images).to(layer.weight)
+        grouped.eps, grouped.momentum = layer.eps, layer.momentum
+        grouped.load_state_dict(layer.state_dict())
+        return grouped.train(layer.training)
+
+    replace_layers(net, ghost)

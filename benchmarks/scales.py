@@ -1,0 +1,38 @@
+"""What is measured on each kind of device."""
+
+from dataclasses import replace
+
+from benchmarks.measure import Where
+from cardinality.machine import Machine
+from cardinality.plan import Run, make_plan
+from cardinality.settings import Role
+
+# What runs on each kind of device: protocol, images a step where not the protocol's (a whole step
+# of the plain loop takes seconds on a CPU), and the roles of the depths.
+SCALES: dict[str, list[tuple[str, int | None, tuple[Role, ...]]]] = {
+    "cpu": [
+        ("quick", None, ("base", "deep")),
+        ("cifar10-small", None, ("base", "deep")),
+        ("cifar10", 32, ("base",)),
+    ],
+    "cuda": [("cifar10-short", None, ("base", "deep")), ("cifar10", None, ("base",))],
+}
+# Loader workers of the other loops: on a CPU the core's own process, on a GPU what a node has.
+WORKERS = {"cpu": 0, "cuda": 8}
+
+
+def runs(machine: Machine, protocol: str, role: Role, batch: int | None) -> list[Run]:
+    """Table 3's run of every setting at one depth, with the first seed.
+
+    Batch norm is over the whole batch, as the others have it, also where the protocol's is not.
+    """
+    plan = make_plan("table3", protocol, machine, seeds=1, batch=batch)
+    found = [entry.runs[0] for entry in plan.entries if entry.role == role]
+    whole = {"norm_images": None}
+    return [replace(r, training=r.training.model_copy(update=whole)) for r in found]
+
+
+def where(section: str, protocol: str, run: Run) -> Where:
+    """What a measurement of a run's net is of."""
+    net = run.architecture
+    return Where(section, protocol, net.depth, str(net.setting), run.training.batch)
