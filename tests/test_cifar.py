@@ -1,8 +1,8 @@
 """CIFAR: two forms and one set."""
 
 import hashlib
+import os
 import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -122,10 +122,25 @@ def test_image_of_another_size_is_named(root: Path) -> None:
         load_images(CIFAR10)
 
 
-def test_read_once_then_from_the_cache(root: Path) -> None:
+@pytest.mark.parametrize("form", ["folders", "download"])
+def test_read_again_when_a_file_changed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    if form == "folders":
+        write_folders(root)
+    else:
+        write_download(root, monkeypatch)
+    before = prepare(CIFAR10)
+    assert prepare(CIFAR10) == before
+    changed = next(path for path in cifar.find(CIFAR10, root).rglob("*") if path.is_file())
+    os.utime(changed, ns=(0, 0))
+    assert prepare(CIFAR10) != before
+
+
+def test_read_once_then_from_the_cache(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_folders(root)
     before = load_images(CIFAR10)
-    shutil.rmtree(root / "cifar10")
+    monkeypatch.setattr(cifar, "read", None)
     after = load_images(CIFAR10)
     assert after.checksum() == before.checksum()
     assert after.classes == before.classes

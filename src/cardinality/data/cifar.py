@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cardinality.data import folders
 from cardinality.data.decoding import ENDINGS, decode
 from cardinality.data.images import Images, ImageSet, Statistics
 from cardinality.datasets import Cifar
@@ -29,24 +30,41 @@ STATISTICS: dict[str, Statistics] = {
 }
 
 
-def read(data: Cifar, root: Path) -> Images:
-    """Read a set in whichever form it is found; the download comes first.
+def find(data: Cifar, root: Path) -> Path:
+    """The folder of a set, in whichever form it is there; the download comes first.
 
     Raises:
-        UserError: neither form is there, or not all of it.
+        UserError: neither form is there.
     """
-    download, folders = root / download_name(data), root / data.name
+    download, own = root / download_name(data), root / data.name
     if download.is_dir():
-        found, place = read_download(data, root), download
-    elif (folders / "train").is_dir():
-        found, place = read_folders(folders), folders
+        return download
+    if (own / "train").is_dir():
+        return own
+    raise UserError(
+        f"{data.title}: looked for {download} and {own / 'train'}; to get it, run"
+        f" torchvision.datasets.{data.name.upper()}({str(root)!r}, download=True) in Python,"
+        f" or give the folder that has {data.name}/train/CLASS/* and {data.name}/test/CLASS/*"
+        " as --data"
+    )
+
+
+def fingerprint(place: Path) -> str:
+    """Changes with the name, size or time of change of any file of a set; 16 digits."""
+    files = tuple(folders.list_files(place.parent, place.name))
+    return folders.fingerprint([folders.Split(place.parent, {place.name: files})], times=True)
+
+
+def read(data: Cifar, place: Path) -> Images:
+    """Read a set from the folder where it was found.
+
+    Raises:
+        UserError: not all of it is there, or something is wrong with it.
+    """
+    if place.name == download_name(data):
+        found = read_download(data, place.parent)
     else:
-        raise UserError(
-            f"{data.title}: looked for {download} and {folders / 'train'}; to get it, run"
-            f" torchvision.datasets.{data.name.upper()}({str(root)!r}, download=True) in Python,"
-            f" or give the folder that has {data.name}/train/CLASS/* and {data.name}/test/CLASS/*"
-            " as --data"
-        )
+        found = read_folders(place)
     _check(found, data, place)
     return found
 

@@ -84,8 +84,9 @@ def _cached(data: Digits | Cifar) -> Path:
     if isinstance(data, Digits):
         parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
     else:
-        # In which form the set was found is no part of it: both give the same images.
-        parameters = {"version": cifar.VERSION, "name": data.name}
+        # A copy that was mended or replaced is read anew.
+        files = cifar.fingerprint(cifar.find(data, data_root()))
+        parameters = {"version": cifar.VERSION, "name": data.name, "files": files}
     text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder(data_root())
@@ -101,7 +102,7 @@ def _cached(data: Digits | Cifar) -> Path:
 def _make(data: Digits | Cifar) -> Images:
     if isinstance(data, Digits):
         return digits.generate(data.side, data.train, data.test, data.evaluate_on)
-    return cifar.read(data, data_root())
+    return cifar.read(data, cifar.find(data, data_root()))
 
 
 def _save(images: Images, path: Path) -> None:
