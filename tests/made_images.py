@@ -44,20 +44,23 @@ def write_set(
     write_split(root / "made/val", noise(test, side, seed=1), classes)
 
 
+# What a protocol would say of `write_set`'s default set, its images left as they are.
+MADE_FOLDERS: dict[str, object] = {
+    "name": "folders",
+    "title": "Made",
+    "folders": ("made",),
+    "how_to_get": "make it",
+    "classes": 5,
+    "train": 20,
+    "test": 10,
+    "side": 16,
+    "resize": 16,
+    "area": 1.0,
+    "jitter": 0.0,
+    "lighting": 0.0,
+}
+
+
 def made_folders(**changes: object) -> Folders:
-    """What a protocol would say of `write_set`'s default set, its images left as they are."""
-    values: dict[str, object] = {
-        "name": "folders",
-        "title": "Made",
-        "folders": ("made",),
-        "how_to_get": "make it",
-        "classes": 5,
-        "train": 20,
-        "test": 10,
-        "side": 16,
-        "resize": 16,
-        "area": 1.0,
-        "jitter": 0.0,
-        "lighting": 0.0,
-    }
-    return Folders.model_validate(values | changes)
+    """`MADE_FOLDERS` as the protocol's data, with changes."""
+    return Folders.model_validate(MADE_FOLDERS | changes)

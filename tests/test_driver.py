@@ -19,6 +19,7 @@ from cardinality.machine import Machine
 from cardinality.plan import Plan, Run
 from cardinality.records import Results
 from conftest import MADE, TINY_PROTOCOL
+from made_images import MADE_FOLDERS, write_set
 
 COMMAND = [str(Path(sys.executable).with_name("cardinality"))]
 
@@ -104,6 +105,27 @@ def test_a_grid_that_is_stopped_ends_cleanly_and_keeps_its_checkpoints(
     # How far eight seconds lead depends on the machine.
     assert how == "stop-after" or len(list(checkpoints.glob("*.pt"))) == 2
     assert not list(checkpoints.glob("*.part"))
+
+
+def test_a_signal_to_every_process_stops_streamed_runs_too(
+    files: tuple[Path, Path], tmp_path: Path, data_root: Path
+) -> None:
+    """Ctrl-C reaches all processes of a terminal, a scheduler's SIGTERM all of a job."""
+    write_set(data_root, train=160)
+    data = json.dumps(MADE_FOLDERS | {"train": 160})
+    text = TINY_PROTOCOL.replace("{name: digits, side: 16, train: 80, test: 40}", data)
+    files[1].write_text(text.replace("epochs: 2", "epochs: 400").replace("shift: 1", "shift: 0"))
+    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
+    command += ["--results", str(tmp_path), "--device", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("tiny/checkpoints/*.pt"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "goes on where this one stopped" in err
+    assert not list(tmp_path.glob("tiny/runs/*"))
 
 
 def test_a_driver_that_is_killed_leaves_no_workers(

@@ -5,7 +5,6 @@ an epoch sees depends on the run's seed and the epoch alone, however many worker
 """
 
 import os
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,7 +133,7 @@ class StreamedImages:
             pin_memory=device.type == "cuda",
             prefetch_factor=PREFETCH,
             persistent_workers=True,
-            worker_init_fn=_leave_interrupts,
+            worker_init_fn=_leave_group,
             multiprocessing_context=context,
             # Else every epoch would take a number from torch's global generator.
             generator=torch.Generator(),
@@ -198,9 +197,12 @@ class StreamedImages:
             yield start, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
 
 
-def _leave_interrupts(_worker: int) -> None:
-    """Ctrl-C reaches every process of a terminal; when to stop is the run's own decision."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_group(_worker: int) -> None:
+    """Leave the process group: its signals are the driver's, which ends runs in their order.
+
+    Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every one of a job.
+    """
+    os.setsid()
 
 
 def default_workers() -> int:
