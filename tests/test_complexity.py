@@ -1,6 +1,7 @@
 """Eq. (4), its solver, and whole nets: against the paper's figures and what torch counts."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from cardinality.errors import UserError
 from cardinality.machine import Machine
 from cardinality.network import Bottleneck, ResNeXt
 from cardinality.plan import ROOT, make_plan
-from cardinality.settings import Architecture, Setting
+from cardinality.settings import Architecture, Setting, Stem
 from cardinality.tables import read_paper
 
 REFERENCE = Setting(1, 64)
@@ -124,7 +125,7 @@ def count(net: Architecture, side: int) -> tuple[int, dict[str, Complexity]]:
         model = ResNeXt(net).eval()
         totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
 
-        def hook(part: str):  # type: ignore[no-untyped-def]
+        def hook(part: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
             def note(module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
                 if isinstance(module, nn.Conv2d):
                     macs = output.numel() * module.weight[0].numel()
@@ -187,7 +188,7 @@ def test_every_row_of_every_ablation_at_every_scale(ablation: str, protocol: str
 def test_any_net_at_any_size(
     c: int,
     paths: int,
-    template: tuple[int, str],
+    template: tuple[int, Stem],
     base: int,
     residual: bool,
     side: int,
@@ -195,4 +196,4 @@ def test_any_net_at_any_size(
 ) -> None:
     depth, stem = template
     setting = Setting(c, 8 * paths)  # whole at every base drawn here
-    assert_counts_agree(Architecture(setting, depth, stem, classes, base, residual), side)  # type: ignore[arg-type]
+    assert_counts_agree(Architecture(setting, depth, stem, classes, base, residual), side)

@@ -6,7 +6,7 @@ import pytest
 from cardinality.data.digits import draw, generate, split_sources
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images, prepare
-from cardinality.datasets import Digits
+from cardinality.datasets import Digits, EvaluateOn
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,8 @@ def test_a_smaller_set_is_not_a_part_of_it_by_accident_of_memory(images: Images)
 
 
 @pytest.mark.parametrize("evaluate_on", ["test", "held-out"])
-def test_no_source_digit_is_on_both_sides(evaluate_on: str) -> None:
-    train, evaluated = split_sources(evaluate_on)  # type: ignore[arg-type]
+def test_no_source_digit_is_on_both_sides(evaluate_on: EvaluateOn) -> None:
+    train, evaluated = split_sources(evaluate_on)
     ours = {glyph.tobytes() for glyph in train.glyphs}
     theirs = {glyph.tobytes() for glyph in evaluated.glyphs}
     assert not ours & theirs

@@ -80,7 +80,7 @@ def test_a_full_disk_and_missing_data_fail(
     class Full:
         free = 1000
 
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _path: Full)  # type: ignore[attr-defined]
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: Full)
     assert not doctor.free_disk(tiny.runs(), tmp_path / "not" / "yet").passed
     monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path))
     plan = make_plan("table3", "cifar10", Machine("cpu", "a CPU", 2, False))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cardinality.errors import UserError
-from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting
+from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
 
 positive = st.integers(1, 999_999)
 
@@ -75,6 +75,8 @@ def test_depths_belong_to_stems() -> None:
         net = Architecture(setting, depth, stem="cifar")
         assert 3 * sum(net.blocks) + 2 == depth
         assert len(set(net.blocks)) == 1
-    for stem, depth in (("imagenet", 29), ("cifar", 50), ("cifar-stride2", 2), ("cifar", -7)):
+    wrong: list[tuple[Stem, int]]
+    wrong = [("imagenet", 29), ("cifar", 50), ("cifar-stride2", 2), ("cifar", -7)]
+    for stem, depth in wrong:
         with pytest.raises(UserError, match="allowed"):
-            Architecture(setting, depth, stem=stem)  # type: ignore[arg-type]
+            Architecture(setting, depth, stem=stem)

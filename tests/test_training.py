@@ -10,10 +10,11 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from cardinality.configuration import Steps
+from cardinality.configuration import Training
 from cardinality.data.images import Images
 from cardinality.data.store import load_images
 from cardinality.datasets import Digits
+from cardinality.machine import Precision
 from cardinality.plan import Plan, Run
 from cardinality.training import (
     Diverged,
@@ -57,9 +58,9 @@ def figures(trainer: Trainer) -> list[tuple[float | None, ...]]:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_seed_gives_the_same_bits(
-    run: Run, images: Images, tmp_path: Path, precision: str
+    run: Run, images: Images, tmp_path: Path, precision: Precision
 ) -> None:
-    run = replace(run, numerics=replace(run.numerics, precision=precision))  # type: ignore[arg-type]
+    run = replace(run, numerics=replace(run.numerics, precision=precision))
     one, two = (finished(run, images, tmp_path / name) for name in ("one", "two"))
     assert figures(one) == figures(two)
     assert weights_checksum(one.net) == weights_checksum(two.net)
@@ -156,9 +157,9 @@ def test_the_tally_agrees_with_counting_by_hand() -> None:
 
 
 def test_schedules() -> None:
-    def rates(training: object, steps: int, epochs: int) -> list[float]:
+    def rates(training: Training, steps: int, epochs: int) -> list[float]:
         optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-        schedule = scheduler(optimizer, training, steps)  # type: ignore[arg-type]
+        schedule = scheduler(optimizer, training, steps)
         seen = []
         for _ in range(steps * epochs):
             seen.append(optimizer.param_groups[0]["lr"])
@@ -166,13 +167,15 @@ def test_schedules() -> None:
             schedule.step()
         return seen
 
-    from cardinality.configuration import OneCycle, Training
-
     common = {"batch": 2, "rate": 0.1, "momentum": 0.9, "decay": 0.0, "shift": 0, "flip": False}
-    drops = Training(epochs=6, schedule=Steps(name="steps", drops=(2, 4), factor=0.1), **common)  # type: ignore[arg-type]
+
+    def training(epochs: int, **schedule: object) -> Training:
+        return Training.model_validate(common | {"epochs": epochs, "schedule": schedule})
+
+    drops = training(6, name="steps", drops=(2, 4), factor=0.1)
     expected = [0.1] * 6 + [0.01] * 6 + [0.001] * 6
     assert rates(drops, 3, 6) == pytest.approx(expected)
-    cycle = Training(epochs=4, schedule=OneCycle(name="one-cycle", warmup=0.5), **common)  # type: ignore[arg-type]
+    cycle = training(4, name="one-cycle", warmup=0.5)
     up_and_down = rates(cycle, 5, 4)
     top = up_and_down.index(max(up_and_down))
     assert max(up_and_down) == pytest.approx(0.1)
