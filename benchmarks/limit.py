@@ -1,6 +1,7 @@
 """What a device can do at most, what part of it the nets reach, and where the rest goes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,17 +14,21 @@ from benchmarks.scales import SCALES, runs, where
 from benchmarks.variants import one_batch
 from cardinality.machine import Machine
 from cardinality.plan import Run
-from cardinality.training import Trainer
+from cardinality.training import Trainer, exact_float32
 
 
 def limit(machine: Machine) -> Iterator[Measurement]:
     """Multiply-adds a second: of large dense products, and of each net's two passes."""
     device = machine.device
+    exact_float32()
     for precision in dict.fromkeys(("float32", machine.resolve("auto"))):
         for name, step, macs in dense(device, getattr(torch, precision)):
             lines = in_turns(Where("limit"), {name: partial(returned, step)}, device, 3)
-            rate = macs / lines[0].lowest
-            yield single(Where("limit"), f"{name}, {precision}", "MACs/s", rate)
+            named = f"{name}, {precision}"
+            if lines[0].failure:
+                yield replace(lines[0], what=named)
+            else:
+                yield single(Where("limit"), named, "MACs/s", macs / lines[0].lowest)
     for protocol, batch, roles in SCALES[device]:
         if batch is not None and device == "cpu":
             continue
@@ -111,5 +116,7 @@ def profile(machine: Machine) -> Iterator[Measurement]:
                 kind = (k for k, names in KINDS.items() if any(n in event.key for n in names))
                 sums[next(kind, "other")] += time_of
             total = sum(sums.values())
+            if not total:
+                raise RuntimeError("torch's profiler shows no time on the device")
             for kind_, time_ in sums.items():
                 yield single(where("profile", protocol, run), kind_, "part", time_ / total)

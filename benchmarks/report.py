@@ -186,7 +186,7 @@ def cardinality(table: pd.DataFrame) -> str:
 
 def paths(table: pd.DataFrame) -> str:
     """What each way to compute the same net takes."""
-    chosen = table[table.section == "paths"]
+    chosen = table[(table.section == "paths") & (table.protocol != "")]
     if chosen.empty:
         return ""
     columns: dict[str, Any] = {"net": list(dict.fromkeys(chosen.what))}
@@ -195,7 +195,7 @@ def paths(table: pd.DataFrame) -> str:
         cells = []
         for what in columns["net"]:
             taken = times.get(what, float("nan"))
-            relative_to_ours = taken / times["as the suite"]
+            relative_to_ours = taken / times.get("as the suite", float("nan"))
             cells.append(DASH if taken != taken else f"{1e3 * taken:.1f} ({relative_to_ours:.2f})")
         columns[f"{protocol}, {setting}"] = cells
     return titled(
@@ -237,6 +237,7 @@ def profile(table: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     kinds = list(dict.fromkeys(table[table.section == "profile"].what))
+    kinds = [kind for kind in kinds if kind in frame]
     columns = {kind: formatted(100 * frame[kind], "{:.0f} %") for kind in kinds}
     text = "Torch's profile of the suite's steps."
     return titled("Where a step's time goes", text, nets(frame) | columns)
@@ -278,12 +279,13 @@ def side_by_side(table: pd.DataFrame) -> str:
     order = list(dict.fromkeys(table[table.section == "side by side"].what))
     ways = [way for way in order if way in frame]
     columns = {way: formatted(frame[way], "{:,.0f}") for way in ways}
-    return titled(
-        "Runs side by side",
-        "Images a second of the whole machine. One run on all cores has torch's batch norm, because"
-        " the suite's kernel has one thread; the plain loop has a loader worker a core.",
-        nets(frame) | columns,
-    )
+    text = "Images a second of the whole machine."
+    if "suite, one run on all cores" in ways:
+        text += (
+            " One run on all cores has torch's batch norm, because the suite's kernel has one"
+            " thread; the plain loop has a loader worker a core."
+        )
+    return titled("Runs side by side", text, nets(frame) | columns)
 
 
 def memory(table: pd.DataFrame) -> str:

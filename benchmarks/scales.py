@@ -15,19 +15,27 @@ SCALES: dict[str, list[tuple[str, int | None, tuple[Role, ...]]]] = {
         ("cifar10-small", None, ("base", "deep")),
         ("cifar10", 32, ("base",)),
     ],
-    "cuda": [("cifar10-short", None, ("base", "deep")), ("cifar10", None, ("base",))],
+    # `cifar10` is the same nets, trained longer.
+    "cuda": [("cifar10-short", None, ("base", "deep"))],
+}
+# Nets of which only the cost of cardinality is measured: ablation, protocol and roles.
+DEEPER: dict[str, list[tuple[str, str, tuple[Role, ...]]]] = {
+    "cpu": [("residual", "quick", ("residual",)), ("residual", "cifar10-small", ("residual",))],
+    "cuda": [("table3", "imagenette", ("base", "deep"))],
 }
 # Loader workers of the other loops: on a CPU the core's own process, on a GPU what a node has.
 WORKERS = {"cpu": 0, "cuda": 8}
 
 
-def runs(machine: Machine, protocol: str, role: Role, batch: int | None) -> list[Run]:
-    """Table 3's run of every setting at one depth, with the first seed.
+def runs(
+    machine: Machine, protocol: str, role: Role, batch: int | None = None, ablation: str = "table3"
+) -> list[Run]:
+    """The run of every setting at one depth, shortcuts included, with the first seed.
 
     Batch norm is over the whole batch, as the others have it, also where the protocol's is not.
     """
-    plan = make_plan("table3", protocol, machine, seeds=1, batch=batch)
-    found = [entry.runs[0] for entry in plan.entries if entry.role == role]
+    plan = make_plan(ablation, protocol, machine, seeds=1, batch=batch)
+    found = [e.runs[0] for e in plan.entries if e.role == role and e.row.residual]
     whole = {"norm_images": None}
     return [replace(r, training=r.training.model_copy(update=whole)) for r in found]
 

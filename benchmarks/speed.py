@@ -31,16 +31,16 @@ from benchmarks.limit import limit, profile
 from benchmarks.measure import Measurement, Step, Where, failed, in_turns, seconds, single
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
-from benchmarks.scales import SCALES, WORKERS, runs, where
+from benchmarks.scales import DEEPER, SCALES, WORKERS, runs, where
 from benchmarks.variants import variants
 from cardinality.data.device import batches
 from cardinality.data.folders import ClassFolders
 from cardinality.data.store import load_images
 from cardinality.data.streamed import PREFETCH, default_workers
 from cardinality.datasets import Folders
-from cardinality.machine import Machine, detect
+from cardinality.machine import Machine, check_usable, detect
 from cardinality.memory import keep_freed_memory, peak, start_peak
-from cardinality.plan import ROOT, Run, make_plan
+from cardinality.plan import ROOT, Run
 from cardinality.provenance import provenance
 
 
@@ -51,20 +51,24 @@ def main() -> None:
     parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
     arguments = parser.parse_args()
     machine = detect(arguments.device)
+    check_usable(machine.device)
     torch.set_num_threads(1)
     keep_freed_memory()
     console, start = Console(stderr=True), time.monotonic()
+    made, folder = provenance(machine), ROOT / "results" / "bench"
     lines: list[Measurement] = []
-    for name in arguments.only:
+    page = ""
+    for number, name in enumerate(arguments.only, start=1):
         console.print(f"{time.monotonic() - start:4.0f} s  {name}")
         try:
             lines += SECTIONS[name](machine)
         except Exception as error:  # the other sections are worth having
             lines.append(failed(Where(name), "the whole section", "", error))
             console.print(f"        failed: {error!r}")
+        # Whatever becomes of the next one, this one is kept.
+        page = write(lines, arguments.only[:number], machine, made, folder)
     console.print(f"{time.monotonic() - start:4.0f} s  done")
-    folder = ROOT / "results" / "bench"
-    sys.stdout.write(write(lines, arguments.only, machine, provenance(machine), folder))
+    sys.stdout.write(page)
 
 
 def whole_steps(machine: Machine) -> Iterator[Measurement]:
@@ -89,13 +93,13 @@ def whole_steps(machine: Machine) -> Iterator[Measurement]:
 
 
 def deeper(machine: Machine) -> Iterator[Measurement]:
-    """The residual table's depth, the suite alone: what 32x4d costs there beside 1x64d."""
-    scales = [name for name, batch, _ in SCALES[machine.device] if batch is None]
-    for protocol in scales:
-        plan = make_plan("residual", protocol, machine, seeds=1)
-        for run in (entry.runs[0] for entry in plan.entries if entry.row.residual):
-            makers = {"suite": partial(suite, run, made_images(run))}
-            yield from in_turns(where("deeper", protocol, run), makers, machine.device, 3)
+    """Other nets, the suite alone, images in memory: what 32x4d costs there beside 1x64d."""
+    for ablation, protocol, roles in DEEPER[machine.device]:
+        for role in roles:
+            of_depth = runs(machine, protocol, role, ablation=ablation)
+            for run in (of_depth[0], of_depth[-1]):
+                makers = {"suite": partial(suite, run, made_images(run, steps=40))}
+                yield from in_turns(where("deeper", protocol, run), makers, machine.device, 3)
 
 
 # --- what each fast path is worth --------------------------------------------------------------
@@ -128,8 +132,7 @@ def inputs(machine: Machine) -> Iterator[Measurement]:
     yield from streamed(machine)
 
 
-# Made photographs a class.
-IMAGES = 160
+MEASURED = 40  # batches of photographs
 
 
 def streamed(machine: Machine) -> Iterator[Measurement]:
@@ -139,22 +142,24 @@ def streamed(machine: Machine) -> Iterator[Measurement]:
     if not isinstance(data, Folders):
         raise TypeError(f"imagenette is {type(data).__name__}")
     rng = np.random.default_rng(0)
+    ahead = default_workers() * PREFETCH  # batches that are begun before the clock starts
+    each = (ahead + MEASURED) * run.training.batch // data.classes
     with tempfile.TemporaryDirectory() as folder:
         for split in ("train", "val"):
             for name in range(data.classes):
                 path = Path(folder, data.folders[0], split, f"class{name}")
                 path.mkdir(parents=True)
-                for number in range(IMAGES if split == "train" else 2):
+                for number in range(each if split == "train" else 2):
                     # Smooth, as photographs are: noise compresses and decodes unlike them.
                     small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
                     small.resize((170, 128), Image.Resampling.BICUBIC).save(path / f"{number}.jpg")
-        made = data.model_copy(update={"train": IMAGES * data.classes, "test": 2 * data.classes})
+        made = data.model_copy(update={"train": each * data.classes, "test": 2 * data.classes})
         images = load_from(made, Path(folder))
         train, _ = batches(images, run.training, torch.device(machine.device))
         generator = torch.Generator().manual_seed(0)
-        epoch = train.epoch(generator, 32)
-        for _ in range(default_workers() * PREFETCH):
-            next(epoch)  # what was begun before the clock starts
+        epoch = train.epoch(generator, run.training.batch)
+        for _ in range(ahead):
+            next(epoch)
         start, n = time.perf_counter(), sum(len(labels) for _, labels in epoch)
         rate = n / (time.perf_counter() - start)
     of = where("input", "imagenette", run)
@@ -207,7 +212,8 @@ def runs_side_by_side(machine: Machine) -> Iterator[Measurement]:
 def ways(machine: Machine, run: Run) -> list[tuple[str, str, Run, int]]:
     """Names, kinds, runs and counts of the processes that share the machine."""
     if machine.device == "cuda":
-        return [(f"suite, {n} on the GPU", "suite", run, n) for n in (1, 2, 4, 8)]
+        some = [(f"suite, {n} on the GPU", "suite", run, n) for n in (1, 2, 4, 8)]
+        return [*some, ("suite, 1 with cuDNN's benchmark mode", "searching", run, 1)]
     whole = replace(run, numerics=replace(run.numerics, threads=machine.cores, fused=False))
     return [
         ("suite, a run a core", "suite", run, machine.cores),

@@ -1,6 +1,8 @@
 """The same net, computed in other ways, for what each of them is worth."""
 
+import gc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +15,7 @@ from cardinality.layers import Convolution, replace_layers
 from cardinality.machine import Machine
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
+from cardinality.training import exact_float32
 
 OURS = (Pointwise, Packed, FusedBatchNorm)
 
@@ -28,7 +31,8 @@ def variants(run: Run, machine: Machine) -> dict[str, Callable[[], Step]]:
         "torch's layers": built(leave=OURS),
         "torch's, contiguous": built(leave=OURS, layout=torch.contiguous_format),
         "torch's, float32": built(leave=OURS, precision="float32"),
-        "torch's, compiled": built(leave=OURS, change=torch.compile),
+        # For these shapes alone, as a run has them; else the second net is compiled for any.
+        "torch's, compiled": built(leave=OURS, change=partial(torch.compile, dynamic=False)),
     }
     if machine.device == "cpu":
         return common | {
@@ -41,7 +45,6 @@ def variants(run: Run, machine: Machine) -> dict[str, Callable[[], Step]]:
         "packs of 32": built(change=lambda net: packed(net, 32)),
         "packs of 64": built(change=lambda net: packed(net, 64)),
         "1x1 as products": built(change=as_products),
-        "cuDNN's benchmark mode": built(benchmark=True),
         "captured graph": built(graph=True),
     }
 
@@ -52,7 +55,6 @@ def bare_step(
     layout: torch.memory_format = torch.channels_last,
     precision: str | None = None,
     change: Callable[[nn.Module], Any] | None = None,
-    benchmark: bool = False,
     graph: bool = False,
 ) -> Step:
     """A training step on one batch at hand.
@@ -63,7 +65,6 @@ def bare_step(
         layout: of weights and images.
         precision: instead of the run's.
         change: what is done to the net before its first step.
-        benchmark: let cuDNN choose its algorithms by trying them.
         graph: capture the forward and the backward pass as CUDA graphs.
     """
     device = run.numerics.device
@@ -80,12 +81,13 @@ def bare_step(
     if change is not None:
         net = change(net)
     if graph:
+        gc.collect()  # an older graph must not be freed while this one is captured
         # What is captured is what is replayed, so it is captured in the precision of the step.
         with torch.autocast(device, torch.bfloat16, enabled=mixed, cache_enabled=False):
             net = torch.cuda.make_graphed_callables(net, (images,))
 
     def step() -> None:
-        torch.backends.cudnn.benchmark = benchmark
+        exact_float32()
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
             logits = net(images)
         cross_entropy(logits.float(), labels).backward()

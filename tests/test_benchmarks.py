@@ -1,5 +1,6 @@
 """The benchmark compares like with like, and reports what was measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,8 @@ import pytest
 import torch
 from benchmarks import report, speed
 from benchmarks.contenders import made_images, plain, suite, timm_net, with_timm
-from benchmarks.measure import Measurement, Where, in_turns
+from benchmarks.measure import Measurement, Where, failed, in_turns
+from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
 from benchmarks.variants import variants
 
@@ -38,9 +40,11 @@ def test_every_contender_trains_in_its_turn(tiny: Plan) -> None:
         "timm": lambda: with_timm(run, images, workers=0, own_input=False),
         "timm's net": lambda: with_timm(run, images, workers=0, own_input=True),
         "broken": lambda: [][0],
+        "breaks": lambda: iter([0] * 4).__next__,  # in its second turn
     }
     lines = {line.what: line for line in in_turns(Where("steps"), makers, "cpu", 2, 0)}
     assert lines.pop("broken").failure == "IndexError: list index out of range"
+    assert lines.pop("breaks").failure.startswith("StopIteration")
     assert set(lines) == {"suite", "plain", "timm", "timm's net"}
     for line in lines.values():
         assert 0 < line.lowest <= line.value <= line.highest
@@ -79,6 +83,26 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     both = write([later], ["start"], machine, provenance(machine), tmp_path)
     assert "3,200" in both
     assert "`--help`" in both
+
+
+def test_a_section_that_failed_leaves_the_others(machine: Machine, tmp_path: Path) -> None:
+    of = Where("input", "quick", 11, "1x64d", 32)
+    lines = [Measurement(of, "resident", "s", 0.001, 0.001, 0.001, 3)]
+    lines += [
+        failed(Where(name), "the whole section", "", ValueError(f"of {name}"))
+        for name in report.SECTIONS
+    ]
+    page = write(lines, list(report.SECTIONS), machine, provenance(machine), tmp_path)
+    assert "| quick" in page
+    for name in report.SECTIONS:
+        assert f"of {name}" in page
+
+
+def test_a_neighbour_that_fails_is_told_at_once(tiny: Plan) -> None:
+    run = tiny.runs()[0]
+    wrong = replace(run, training=run.training.model_copy(update={"batch": -1}))
+    with pytest.raises(RuntimeError, match="Error"):
+        side_by_side("suite", wrong, 2)
 
 
 def test_a_page_of_one_section_alone(machine: Machine, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from cardinality.data.store import prepare
 from cardinality.display import Display
 from cardinality.errors import UserError
 from cardinality.executors import Pool
+from cardinality.machine import check_usable
 from cardinality.plan import Run
 from cardinality.records import Provenance, Results
 
@@ -48,8 +49,9 @@ def compute_all(
     other.
 
     Raises:
-        UserError: another driver is computing in the same folder.
+        UserError: another driver is computing in the same folder, or torch cannot use the device.
     """
+    check_usable(runs[0].numerics.device)
     summary = Summary()
     waiting = deque(runs)
     with _locked(results), _signals(summary), display:

@@ -90,7 +90,10 @@ class Pool:
         for future in finished:
             number, run = self.busy.pop(future)
             try:
-                yield future.result()
+                report = future.result()
+                if report.outcome == "failed" and run.numerics.device == "cuda":
+                    self._restart(number)  # some errors leave a process without its GPU
+                yield report
             except BrokenProcessPool:
                 self._restart(number)
                 yield self._record_failure(

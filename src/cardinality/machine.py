@@ -64,6 +64,23 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
     return Machine("cpu", name, len(os.sched_getaffinity(0)), bfloat16, own)
 
 
+def check_usable(device: Device) -> None:
+    """See that torch can compute on the device: the driver may show a GPU that torch cannot use.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError(
+            f"device cuda: the NVIDIA driver shows a GPU and torch {torch.__version__} sees none;"
+            " allowed: --device cpu, or a torch that was built for this driver"
+        )
+
+
 @lru_cache(maxsize=1)
 def _cpu() -> tuple[frozenset[str], str]:
     """Instruction flags and model name of the CPU, from Linux's own list."""
@@ -79,8 +96,9 @@ def _cpu() -> tuple[frozenset[str], str]:
 
 @lru_cache(maxsize=1)
 def _gpu() -> Machine | None:
-    """The first GPU that the NVIDIA driver shows, if any."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+    """The first GPU that the NVIDIA driver shows and the user does not hide, if any."""
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if first == "" or first.startswith("-"):
         return None
     import pynvml
 
@@ -91,7 +109,10 @@ def _gpu() -> Machine | None:
     try:
         if pynvml.nvmlDeviceGetCount() == 0:
             return None
-        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        # By its number or, if it has letters, by its name in full.
+        named = not first.isdecimal()
+        find = pynvml.nvmlDeviceGetHandleByUUID if named else pynvml.nvmlDeviceGetHandleByIndex
+        handle = find(first if named else int(first))
         major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
         name = pynvml.nvmlDeviceGetName(handle)
         # Tensor cores multiply bfloat16 from Ampere (compute capability 8) on.

@@ -7,6 +7,7 @@ give the same, and all of it is one 3 x 3 matrix and one offset for each image.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -69,9 +70,13 @@ class Colour:
         shift = (alpha * torch.tensor(EIGENVALUES)) @ torch.tensor(EIGENVECTORS).T
         return cls(factors[0], factors[1], factors[2], shift)
 
-    def part(self, chosen: slice, device: torch.device) -> "Colour":
-        """Those of some images, on a device."""
-        return Colour(*(value[chosen].to(device) for value in vars(self).values()))
+    def to(self, device: torch.device) -> "Colour":
+        """The same on a device."""
+        return Colour(*(value.to(device) for value in vars(self).values()))
+
+    def __getitem__(self, chosen: slice) -> "Colour":
+        """Those of some images."""
+        return Colour(*(value[chosen] for value in vars(self).values()))
 
     def apply(self, pixels: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
         """Change and normalise a batch of N images; shapes and units as of `normalise`.
@@ -81,7 +86,7 @@ class Colour:
         three give b (c (s x + (1 - s) g) + (1 - c) m).
         """
         x = pixels.float()
-        grey = torch.tensor(GREY, device=x.device)
+        grey = _on(x.device, GREY)
         b, c, s = (
             value[:, None, None] for value in (self.brightness, self.contrast, self.saturation)
         )
@@ -94,3 +99,9 @@ class Colour:
         n, height, width, _ = x.shape
         changed = torch.baddbmm(offset[:, None], x.reshape(n, -1, 3), matrix.mT)
         return changed.reshape(n, height, width, 3).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=8)
+def _on(device: torch.device, values: tuple[float, ...]) -> Tensor:
+    """Constants on a device, brought there once: each time it would be waited for."""
+    return torch.tensor(values, device=device)

@@ -168,15 +168,16 @@ class StreamedImages:
             (*self.samples[index], seed)
             for index, seed in zip(order.tolist(), choices.crop.tolist(), strict=True)
         ]
+        # Now and not batch by batch, which would wait for a GPU each time.
+        flip = choices.flip.to(self.device)[:, None, None, None]
+        colour = None if choices.colour is None else choices.colour.to(self.device)
         for start, (pixels, labels) in self._decoded(requests, size):
             part = slice(start, start + len(labels))
-            flip = choices.flip[part].to(self.device)[:, None, None, None]
-            pixels = torch.where(flip, pixels.flip(2), pixels)
-            if choices.colour is None:
+            pixels = torch.where(flip[part], pixels.flip(2), pixels)
+            if colour is None:
                 yield normalise(pixels, self.mean, self.deviation), labels
             else:
-                colour = choices.colour.part(part, self.device)
-                yield colour.apply(pixels, self.mean, self.deviation), labels
+                yield colour[part].apply(pixels, self.mean, self.deviation), labels
 
     def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image in order, cropped at the centre, in batches of ``size``; see `batches`."""
