@@ -14,6 +14,7 @@ TURN = {"cpu": 0.1, "cuda": 0.5}
 
 # Whatever a step returns is not looked at.
 Step = Callable[[], object]
+Maker = Callable[[], Step]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,18 @@ def seconds(step: Step, steps: int, device: str) -> float:
 
 def in_turns(
     where: Where,
-    makers: Mapping[str, Callable[[], Step]],
+    makers: Mapping[str, Maker],
+    device: str,
+    rounds: int = 5,
+    at_least: float | None = None,
+) -> list[Measurement]:
+    """Time one step of each contender at the same thing; see `all_in_turns`."""
+    contenders = {(where, name): make for name, make in makers.items()}
+    return all_in_turns(contenders, device, rounds, at_least)
+
+
+def all_in_turns(
+    contenders: Mapping[tuple[Where, str], Maker],
     device: str,
     rounds: int = 5,
     at_least: float | None = None,
@@ -86,35 +98,32 @@ def in_turns(
     """Time one step of each contender, in turns; a contender that fails is a failed line.
 
     Args:
-        where: what is measured.
-        makers: by name, what makes a contender's step.
+        contenders: by what is measured and who does it, what makes a step.
         device: that the steps compute on.
         rounds: how often each has its turn.
         at_least: seconds of a turn, instead of the device's.
     """
     at_least = TURN[device] if at_least is None else at_least
-    steps: dict[str, Step] = {}
-    turns: dict[str, int] = {}
+    steps: dict[tuple[Where, str], Step] = {}
+    turns: dict[tuple[Where, str], int] = {}
     lines = []
-    for name, make in makers.items():
+    for who, make in contenders.items():
         try:
             step = make()
             seconds(step, 2, device)  # caches, memory and a GPU's clocks
-            turns[name] = max(1, round(at_least / seconds(step, 1, device)))
-            steps[name] = step
+            turns[who] = max(1, round(at_least / seconds(step, 1, device)))
+            steps[who] = step
         except Exception as error:  # one that fails is a finding, and the others go on
-            lines.append(failed(where, name, "s", error))
-    times: dict[str, list[float]] = {name: [] for name in steps}
+            lines.append(failed(*who, "s", error))
+    times: dict[tuple[Where, str], list[float]] = {who: [] for who in steps}
     for _ in range(rounds):
-        for name, step in list(steps.items()):
+        for who, step in list(steps.items()):
             try:
-                times[name].append(seconds(step, turns[name], device))
+                times[who].append(seconds(step, turns[who], device))
             except Exception as error:
-                lines.append(failed(where, name, "s", error))
-                del steps[name]
-    for name in steps:
-        taken = times[name]
-        lines.append(
-            Measurement(where, name, "s", median(taken), min(taken), max(taken), len(taken))
-        )
+                lines.append(failed(*who, "s", error))
+                del steps[who]
+    for who in steps:
+        taken = times[who]
+        lines.append(Measurement(*who, "s", median(taken), min(taken), max(taken), len(taken)))
     return lines

@@ -28,7 +28,17 @@ from rich.console import Console
 
 from benchmarks.contenders import again, made_images, plain, suite, with_timm
 from benchmarks.limit import limit, profile
-from benchmarks.measure import Measurement, Step, Where, failed, in_turns, seconds, single
+from benchmarks.measure import (
+    Maker,
+    Measurement,
+    Step,
+    Where,
+    all_in_turns,
+    failed,
+    in_turns,
+    seconds,
+    single,
+)
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
 from benchmarks.scales import DEEPER, SCALES, WORKERS, runs, where
@@ -76,20 +86,20 @@ def whole_steps(machine: Machine) -> Iterator[Measurement]:
     workers = WORKERS[machine.device]
     for protocol, batch, roles in SCALES[machine.device]:
         for role in roles:
-            for run in runs(machine, protocol, role, batch):
-                images = made_images(run)
-                makers: dict[str, Callable[[], Step]] = {
-                    "suite": partial(suite, run, images),
-                    "plain": partial(plain, run, images, workers),
-                    "timm": partial(with_timm, run, images, workers, own_input=False),
-                    "timm's net": partial(with_timm, run, images, workers, own_input=True),
+            of_depth = runs(machine, protocol, role, batch)
+            images = made_images(of_depth[0])
+            # All settings in turns, too: what cardinality costs is a ratio between them.
+            contenders: dict[tuple[Where, str], Maker] = {}
+            for run in of_depth:
+                of = where("steps", protocol, run)
+                contenders |= {
+                    (of, "suite"): partial(suite, run, images),
+                    (of, "plain"): partial(plain, run, images, workers),
+                    (of, "timm"): partial(with_timm, run, images, workers, own_input=False),
+                    (of, "timm's net"): partial(with_timm, run, images, workers, own_input=True),
                 }
-                yield from in_turns(
-                    where("steps", protocol, run),
-                    makers,
-                    machine.device,
-                    rounds=3 if protocol == "cifar10" else 5,
-                )
+            rounds = 3 if protocol == "cifar10" else 5
+            yield from all_in_turns(contenders, machine.device, rounds)
 
 
 def deeper(machine: Machine) -> Iterator[Measurement]:
@@ -97,9 +107,12 @@ def deeper(machine: Machine) -> Iterator[Measurement]:
     for ablation, protocol, roles in DEEPER[machine.device]:
         for role in roles:
             of_depth = runs(machine, protocol, role, ablation=ablation)
-            for run in (of_depth[0], of_depth[-1]):
-                makers = {"suite": partial(suite, run, made_images(run, steps=40))}
-                yield from in_turns(where("deeper", protocol, run), makers, machine.device, 3)
+            images = made_images(of_depth[0], steps=40)
+            contenders: dict[tuple[Where, str], Maker] = {
+                (where("deeper", protocol, run), "suite"): partial(suite, run, images)
+                for run in (of_depth[0], of_depth[-1])
+            }
+            yield from all_in_turns(contenders, machine.device)
 
 
 # --- what each fast path is worth --------------------------------------------------------------

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from benchmarks.measure import Step
+from benchmarks.measure import Maker, Step
 from cardinality.fast import FusedBatchNorm, Packed, Pointwise, faster, pack
 from cardinality.layers import Convolution, replace_layers
 from cardinality.machine import Machine
@@ -20,10 +20,10 @@ from cardinality.training import exact_float32
 OURS = (Pointwise, Packed, FusedBatchNorm)
 
 
-def variants(run: Run, machine: Machine) -> dict[str, Callable[[], Step]]:
+def variants(run: Run, machine: Machine) -> dict[str, Maker]:
     """Nets that compute the same in other ways."""
 
-    def built(**changes: Any) -> Callable[[], Step]:
+    def built(**changes: Any) -> Maker:
         return lambda: bare_step(run, **changes)
 
     common = {
