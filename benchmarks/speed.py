@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from benchmarks.apart import in_turns_apart
 from benchmarks.contenders import again, made_images, plain, suite, with_timm
 from benchmarks.limit import limit, profile
 from benchmarks.measure import (
@@ -33,7 +34,6 @@ from benchmarks.measure import (
     Measurement,
     Step,
     Where,
-    all_in_turns,
     failed,
     in_turns,
     seconds,
@@ -63,7 +63,7 @@ def main() -> None:
     machine = detect(arguments.device)
     check_usable(machine.device)
     torch.set_num_threads(1)
-    keep_freed_memory()
+    keep_freed_memory()  # for what is measured in this process
     console, start = Console(stderr=True), time.monotonic()
     made, folder = provenance(machine), ROOT / "results" / "bench"
     lines: list[Measurement] = []
@@ -99,7 +99,7 @@ def whole_steps(machine: Machine) -> Iterator[Measurement]:
                     (of, "timm's net"): partial(with_timm, run, images, workers, own_input=True),
                 }
             rounds = 3 if protocol == "cifar10" else 5
-            yield from all_in_turns(contenders, machine.device, rounds)
+            yield from in_turns_apart(contenders, machine.device, rounds)
 
 
 def deeper(machine: Machine) -> Iterator[Measurement]:
@@ -112,7 +112,7 @@ def deeper(machine: Machine) -> Iterator[Measurement]:
                 (where("deeper", protocol, run), "suite"): partial(suite, run, images)
                 for run in (of_depth[0], of_depth[-1])
             }
-            yield from all_in_turns(contenders, machine.device)
+            yield from in_turns_apart(contenders, machine.device, rounds=5)
 
 
 # --- what each fast path is worth --------------------------------------------------------------

@@ -1,14 +1,17 @@
 """The benchmark compares like with like, and reports what was measured."""
 
+import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from benchmarks import report, speed
+from benchmarks.apart import in_turns_apart
 from benchmarks.contenders import made_images, plain, suite, timm_net, with_timm
-from benchmarks.measure import Measurement, Where, failed, in_turns
+from benchmarks.measure import Maker, Measurement, Where, failed, in_turns
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
 from benchmarks.variants import variants
@@ -49,6 +52,19 @@ def test_every_contender_trains_in_its_turn(tiny: Plan) -> None:
     for line in lines.values():
         assert 0 < line.lowest <= line.value <= line.highest
         assert line.rounds == 2
+
+
+def test_contenders_apart_are_timed_and_may_fail(tiny: Plan) -> None:
+    run = tiny.runs()[0]
+    contenders: dict[tuple[Where, str], Maker] = {
+        (Where("steps"), "suite"): partial(suite, run, made_images(run)),
+        (Where("steps"), "broken"): partial(partial, int, "x"),
+        (Where("steps"), "dead"): partial(partial, os._exit, 3),
+    }
+    lines = {line.what: line for line in in_turns_apart(contenders, "cpu", rounds=1)}
+    assert 0 < lines["suite"].value < 1
+    assert "ValueError" in lines["broken"].failure
+    assert "EOFError" in lines["dead"].failure
 
 
 def test_every_variant_of_a_step_can_be_taken(tiny: Plan, machine: Machine) -> None:
