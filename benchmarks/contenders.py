@@ -21,7 +21,6 @@ from benchmarks.measure import Step
 from cardinality.data.device import batches
 from cardinality.data.images import Images, ImageSet
 from cardinality.layers import Convolution
-from cardinality.memory import keep_freed_memory
 from cardinality.network import ResNeXt
 from cardinality.plan import Run
 from cardinality.settings import Architecture
@@ -54,8 +53,7 @@ def again(epoch: Callable[[], Iterable[Any]]) -> Iterator[Any]:
 
 
 def suite(run: Run, images: Images) -> Step:
-    """A step of the suite's own `Trainer`, in a process that keeps its memory as a worker does."""
-    keep_freed_memory()
+    """A step of the suite's own `Trainer`."""
     trainer = Trainer(run, images)
     batch = run.training.batch
     stream = again(lambda: trainer.train_images.epoch(trainer.generator, batch))

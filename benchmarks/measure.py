@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -16,8 +15,6 @@ TURN = {"cpu": 0.1, "cuda": 0.5}
 # Whatever a step returns is not looked at.
 Step = Callable[[], object]
 Maker = Callable[[], Step]
-# Mean seconds of one of so many steps.
-Timer = Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -87,46 +84,46 @@ def in_turns(
     rounds: int = 5,
     at_least: float | None = None,
 ) -> list[Measurement]:
-    """Time one step of each contender at the same thing, in this process; see `take_turns`."""
-
-    def timer(make: Maker) -> Timer:
-        step = make()
-        return lambda steps: seconds(step, steps, device)
-
-    contenders = {(where, name): partial(timer, make) for name, make in makers.items()}
-    return take_turns(contenders, rounds, TURN[device] if at_least is None else at_least)
+    """Time one step of each contender at the same thing; see `all_in_turns`."""
+    contenders = {(where, name): make for name, make in makers.items()}
+    return all_in_turns(contenders, device, rounds, at_least)
 
 
-def take_turns(
-    contenders: Mapping[tuple[Where, str], Callable[[], Timer]], rounds: int, at_least: float
+def all_in_turns(
+    contenders: Mapping[tuple[Where, str], Maker],
+    device: str,
+    rounds: int = 5,
+    at_least: float | None = None,
 ) -> list[Measurement]:
     """Time one step of each contender, in turns; a contender that fails is a failed line.
 
     Args:
-        contenders: by what is measured and who does it, what makes a timer.
+        contenders: by what is measured and who does it, what makes a step.
+        device: that the steps compute on.
         rounds: how often each has its turn.
-        at_least: seconds of a turn, as far as whole steps make it up.
+        at_least: seconds of a turn, instead of the device's.
     """
-    timers: dict[tuple[Where, str], Timer] = {}
+    at_least = TURN[device] if at_least is None else at_least
+    steps: dict[tuple[Where, str], Step] = {}
     turns: dict[tuple[Where, str], int] = {}
     lines = []
     for who, make in contenders.items():
         try:
-            time_steps = make()
-            time_steps(2)  # caches, memory and a GPU's clocks
-            turns[who] = max(1, round(at_least / time_steps(1)))
-            timers[who] = time_steps
+            step = make()
+            seconds(step, 2, device)  # caches, memory and a GPU's clocks
+            turns[who] = max(1, round(at_least / seconds(step, 1, device)))
+            steps[who] = step
         except Exception as error:  # one that fails is a finding, and the others go on
             lines.append(failed(*who, "s", error))
-    times: dict[tuple[Where, str], list[float]] = {who: [] for who in timers}
+    times: dict[tuple[Where, str], list[float]] = {who: [] for who in steps}
     for _ in range(rounds):
-        for who, time_steps in list(timers.items()):
+        for who, step in list(steps.items()):
             try:
-                times[who].append(time_steps(turns[who]))
+                times[who].append(seconds(step, turns[who], device))
             except Exception as error:
                 lines.append(failed(*who, "s", error))
-                del timers[who]
-    for who in timers:
+                del steps[who]
+    for who in steps:
         taken = times[who]
         lines.append(Measurement(*who, "s", median(taken), min(taken), max(taken), len(taken)))
     return lines

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks.contenders import made_images, plain, suite
 from benchmarks.measure import seconds
+from cardinality.memory import keep_freed_memory
 from cardinality.plan import Run
 
 SECONDS = 5.0  # of measurement
@@ -85,9 +86,12 @@ def _train(kind: str, run: Run, barrier: Barrier) -> float:
     torch.set_num_threads(run.numerics.threads)
     torch.backends.cudnn.benchmark = kind == "searching"
     images = made_images(run)
-    # The plain loop's loader workers take turns with its net on the same cores.
-    workers = run.numerics.threads
-    step = plain(run, images, workers) if kind == "plain" else suite(run, images)
+    if kind == "plain":
+        # Its loader's workers take turns with its net on the same cores.
+        step = plain(run, images, run.numerics.threads)
+    else:
+        keep_freed_memory()
+        step = suite(run, images)
     seconds(step, 3, device)
     barrier.wait(PATIENCE)
     # To wait for a GPU after each step would leave it idle until the next is there.

@@ -18,8 +18,8 @@ SCALES: dict[str, list[tuple[str, int | None, tuple[Role, ...]]]] = {
     # `cifar10` is the same nets, trained longer.
     "cuda": [("cifar10-short", None, ("base", "deep"))],
 }
-# Nets of which only the cost of cardinality is measured: ablation, protocol and roles.
-DEEPER: dict[str, list[tuple[str, str, tuple[Role, ...]]]] = {
+# More nets of which the cost of cardinality alone is measured: ablation, protocol and roles.
+MORE: dict[str, list[tuple[str, str, tuple[Role, ...]]]] = {
     "cpu": [("residual", "quick", ("residual",)), ("residual", "cifar10-small", ("residual",))],
     "cuda": [("table3", "imagenette", ("base", "deep"))],
 }

@@ -26,7 +26,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from benchmarks.apart import in_turns_apart
 from benchmarks.contenders import again, made_images, plain, suite, with_timm
 from benchmarks.limit import limit, profile
 from benchmarks.measure import (
@@ -34,6 +33,7 @@ from benchmarks.measure import (
     Measurement,
     Step,
     Where,
+    all_in_turns,
     failed,
     in_turns,
     seconds,
@@ -41,7 +41,7 @@ from benchmarks.measure import (
 )
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
-from benchmarks.scales import DEEPER, SCALES, WORKERS, runs, where
+from benchmarks.scales import MORE, SCALES, WORKERS, runs, where
 from benchmarks.variants import variants
 from cardinality.data.device import batches
 from cardinality.data.folders import ClassFolders
@@ -63,7 +63,7 @@ def main() -> None:
     machine = detect(arguments.device)
     check_usable(machine.device)
     torch.set_num_threads(1)
-    keep_freed_memory()  # for what is measured in this process
+    keep_freed_memory()
     console, start = Console(stderr=True), time.monotonic()
     made, folder = provenance(machine), ROOT / "results" / "bench"
     lines: list[Measurement] = []
@@ -86,33 +86,36 @@ def whole_steps(machine: Machine) -> Iterator[Measurement]:
     workers = WORKERS[machine.device]
     for protocol, batch, roles in SCALES[machine.device]:
         for role in roles:
-            of_depth = runs(machine, protocol, role, batch)
-            images = made_images(of_depth[0])
-            # All settings in turns, too: what cardinality costs is a ratio between them.
-            contenders: dict[tuple[Where, str], Maker] = {}
-            for run in of_depth:
-                of = where("steps", protocol, run)
-                contenders |= {
-                    (of, "suite"): partial(suite, run, images),
-                    (of, "plain"): partial(plain, run, images, workers),
-                    (of, "timm"): partial(with_timm, run, images, workers, own_input=False),
-                    (of, "timm's net"): partial(with_timm, run, images, workers, own_input=True),
+            for run in runs(machine, protocol, role, batch):
+                images = made_images(run)
+                makers: dict[str, Maker] = {
+                    "suite": partial(suite, run, images),
+                    "plain": partial(plain, run, images, workers),
+                    "timm": partial(with_timm, run, images, workers, own_input=False),
+                    "timm's net": partial(with_timm, run, images, workers, own_input=True),
                 }
-            rounds = 3 if protocol == "cifar10" else 5
-            yield from in_turns_apart(contenders, machine.device, rounds)
+                yield from in_turns(
+                    where("steps", protocol, run),
+                    makers,
+                    machine.device,
+                    rounds=3 if protocol == "cifar10" else 5,
+                )
 
 
-def deeper(machine: Machine) -> Iterator[Measurement]:
-    """Other nets, the suite alone, images in memory: what 32x4d costs there beside 1x64d."""
-    for ablation, protocol, roles in DEEPER[machine.device]:
+def cardinality(machine: Machine) -> Iterator[Measurement]:
+    """The suite's steps with images in memory, all settings of a depth in turns."""
+    scales = [("table3", *scale) for scale in SCALES[machine.device]]
+    scales += [(ablation, name, None, roles) for ablation, name, roles in MORE[machine.device]]
+    for ablation, protocol, batch, roles in scales:
         for role in roles:
-            of_depth = runs(machine, protocol, role, ablation=ablation)
+            of_depth = runs(machine, protocol, role, batch, ablation)
             images = made_images(of_depth[0], steps=40)
             contenders: dict[tuple[Where, str], Maker] = {
-                (where("deeper", protocol, run), "suite"): partial(suite, run, images)
-                for run in (of_depth[0], of_depth[-1])
+                (where("cardinality", protocol, run), "suite"): partial(suite, run, images)
+                for run in of_depth
             }
-            yield from in_turns_apart(contenders, machine.device, rounds=5)
+            rounds = 3 if protocol == "cifar10" else 5
+            yield from all_in_turns(contenders, machine.device, rounds)
 
 
 # --- what each fast path is worth --------------------------------------------------------------
@@ -268,7 +271,7 @@ def commands(machine: Machine) -> Iterator[Measurement]:
 # By the names under which their lines are kept.
 SECTIONS: dict[str, Callable[[Machine], Iterator[Measurement]]] = {
     "steps": whole_steps,
-    "deeper": deeper,
+    "cardinality": cardinality,
     "paths": paths,
     "limit": limit,
     "profile": profile,

@@ -1,17 +1,14 @@
 """The benchmark compares like with like, and reports what was measured."""
 
-import os
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from benchmarks import report, speed
-from benchmarks.apart import in_turns_apart
 from benchmarks.contenders import made_images, plain, suite, timm_net, with_timm
-from benchmarks.measure import Maker, Measurement, Where, failed, in_turns
+from benchmarks.measure import Measurement, Where, failed, in_turns
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
 from benchmarks.variants import variants
@@ -54,19 +51,6 @@ def test_every_contender_trains_in_its_turn(tiny: Plan) -> None:
         assert line.rounds == 2
 
 
-def test_contenders_apart_are_timed_and_may_fail(tiny: Plan) -> None:
-    run = tiny.runs()[0]
-    contenders: dict[tuple[Where, str], Maker] = {
-        (Where("steps"), "suite"): partial(suite, run, made_images(run)),
-        (Where("steps"), "broken"): partial(partial, int, "x"),
-        (Where("steps"), "dead"): partial(partial, os._exit, 3),
-    }
-    lines = {line.what: line for line in in_turns_apart(contenders, "cpu", rounds=1)}
-    assert 0 < lines["suite"].value < 1
-    assert "ValueError" in lines["broken"].failure
-    assert "EOFError" in lines["dead"].failure
-
-
 def test_every_variant_of_a_step_can_be_taken(tiny: Plan, machine: Machine) -> None:
     makers = variants(tiny.runs()[-1], machine)
     makers.pop("torch's, compiled")  # takes half a minute
@@ -75,22 +59,24 @@ def test_every_variant_of_a_step_can_be_taken(tiny: Plan, machine: Machine) -> N
 
 
 def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path) -> None:
-    def line(setting: str, what: str, seconds: float) -> Measurement:
-        of = Where("steps", "quick", 11, setting, 32)
+    def line(setting: str, what: str, seconds: float, section: str = "steps") -> Measurement:
+        of = Where(section, "quick", 11, setting, 32)
         return Measurement(of, what, "s", seconds, seconds, seconds, 5)
 
     lines = [
         line("1x64d", "suite", 0.01),
         line("1x64d", "plain", 0.04),
-        line("32x4d", "suite", 0.013),
-        line("32x4d", "plain", 0.065),
+        line("32x4d", "suite", 0.0125),
+        line("32x4d", "plain", 0.0625),
+        line("1x64d", "suite", 0.010, "cardinality"),
+        line("32x4d", "suite", 0.013, "cardinality"),
     ]
-    page = write(lines, ["steps"], machine, provenance(machine), tmp_path)
+    page = write(lines, ["steps", "cardinality"], machine, provenance(machine), tmp_path)
     assert "| quick      |      11 | 1x64d     |      32 |             3,200 |" in page
     assert "5.00" in page  # 32x4d, times as fast as the plain loop
-    assert "1.30" in page  # the cost of 32x4d
+    assert "1.30" in page  # the cost of 32x4d, between steps that took turns
     assert (tmp_path / "cpu-a-cpu-2-cores.md").read_text() == page
-    assert len(pd.read_csv(tmp_path / "cpu-a-cpu-2-cores.csv")) == 4
+    assert len(pd.read_csv(tmp_path / "cpu-a-cpu-2-cores.csv")) == 6
     assert (tmp_path / "cpu-a-cpu-2-cores.png").stat().st_size > 10_000
     assert "Not measured" not in page
 
