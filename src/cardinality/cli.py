@@ -269,7 +269,7 @@ def evaluate_command(
 
     from cardinality import evaluation
     from cardinality.display import tracked
-    from cardinality.machine import detect
+    from cardinality.machine import check_usable, detect
     from cardinality.plan import ROOT
     from cardinality.provenance import provenance
     from cardinality.settings import Setting
@@ -278,6 +278,7 @@ def evaluate_command(
     if crop > resize:
         raise UserError(f"--crop {crop}: at most --resize, {resize}")
     machine = detect(device)
+    check_usable(machine.device)
     state, metadata = load_weights(weights)
     net = net_with(state, weights, Setting.parse(setting), depth, stem).eval()
     samples = evaluation.find_samples(data, net.architecture.classes)
