@@ -155,23 +155,39 @@ def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
         assert (f"/results/{path.stem}/" in ignored) != committed
 
 
-def test_the_readmes_results_are_those_of_the_committed_records() -> None:
-    block = re.search(r"<!-- table -->\n(.*?)<!-- end -->", README, re.DOTALL)
+# What a column of the README's tables shows, by the beginning of its heading.
+COLUMNS = {
+    "top-1 error": "top1_error",
+    "n": "n",
+    "Δ": "top1_error_difference",
+    "train error": "train_error",
+    "Δ without shortcuts": "top1_error_without_shortcuts",
+    "paper, ImageNet: Δ": "paper_top1_error_difference",
+    "paper, ImageNet, 50 layers: Δ": "paper_top1_error_difference",
+    "paper: Δ without shortcuts": "paper_top1_error_without_shortcuts",
+}
+
+
+@pytest.mark.parametrize("name", ["table3", "table4", "residual"])
+def test_the_readmes_results_are_those_of_the_committed_records(name: str) -> None:
+    block = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert block is not None
-    rows = [line.strip("| ").split(" | ") for line in block[1].splitlines()[2:]]
-    table = pd.read_csv(ROOT / "results/cifar10-small/tables/table3.csv")
-    base = table[table.role == "base"]
-    assert [row[0] for row in rows] == list(base.setting)
-    for row, line in zip(rows, base.to_dict("records"), strict=True):
-        error, deviation = map(float, row[2].split(" ± "))
-        assert error == pytest.approx(line["top1_error"], abs=0.051)
-        assert deviation == pytest.approx(line["top1_error_deviation"], abs=0.051)
-        assert int(row[3]) == line["n"]
-        difference = float(row[4].replace("−", "-"))
-        assert difference == pytest.approx(line["top1_error_difference"], abs=0.051)
-        assert float(row[5]) == pytest.approx(line["train_error"], abs=0.051)
-        paper = float(row[6].replace("−", "-"))
-        assert paper == pytest.approx(line["paper_top1_error_difference"], abs=0.051)
+    heading, _, *rows = (line.strip("| ").split(" | ") for line in block[1].splitlines())
+    table = pd.read_csv(ROOT / f"results/cifar10-small/tables/{name}.csv")
+    lines = table[table.role == "base"] if name == "table3" else table
+    assert [row[0].split(",")[0] for row in rows] == list(lines.setting)
+    for row, line in zip(rows, lines.to_dict("records"), strict=True):
+        for title, cell in zip(heading, row, strict=True):
+            column = COLUMNS.get(title.split(", %")[0])
+            if column is None:
+                continue
+            shown, _, deviation = cell.replace("−", "-").partition(" ± ")
+            if shown == "–":
+                assert pd.isna(line[column])
+            else:
+                assert float(shown) == pytest.approx(line[column], abs=0.051), title
+            if deviation:
+                assert float(deviation) == pytest.approx(line[f"{column}_deviation"], abs=0.051)
 
 
 def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> None:
@@ -219,7 +235,8 @@ def test_the_readmes_ratios_of_speed_are_those_of_the_benchmark() -> None:
     for protocol, (low, high) in zip(("quick", "cifar10-small", "cifar10"), stated, strict=True):
         assert ratios[protocol].min() == pytest.approx(float(low), abs=0.051)
         assert ratios[protocol].max() == pytest.approx(float(high), abs=0.051)
-    cost = times.suite.unstack("setting")
+    costs = table[table.section == "cardinality"]
+    cost = costs.pivot(index=["protocol", "depth"], columns="setting", values="value")
     (stated_cost,) = re.findall(r"(\d\.\d\d) to (\d\.\d\d) times as long", text)
     assert (cost["32x4d"] / cost["1x64d"]).min() == pytest.approx(float(stated_cost[0]), abs=0.0051)
     assert (cost["32x4d"] / cost["1x64d"]).max() == pytest.approx(float(stated_cost[1]), abs=0.0051)
