@@ -28,7 +28,9 @@ def limit(machine: Machine) -> Iterator[Measurement]:
             if lines[0].failure:
                 yield replace(lines[0], what=named)
             else:
-                yield single(Where("limit"), named, "MACs/s", macs / lines[0].lowest)
+                of = lines[0]
+                rate, lowest, highest = (macs / s for s in (of.value, of.highest, of.lowest))
+                yield Measurement(of.where, named, "MACs/s", rate, lowest, highest, of.rounds)
     for protocol, batch, roles in SCALES[device]:
         if batch is not None and device == "cpu":
             continue

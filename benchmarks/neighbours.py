@@ -7,6 +7,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from queue import Empty
+from threading import BrokenBarrierError
 from typing import TypeAlias
 
 import torch
@@ -75,6 +76,8 @@ def _answer(kind: str, run: Run, barrier: Barrier, answers: Answers) -> None:
     try:
         answers.put(_train(kind, run, barrier))
         barrier.wait(PATIENCE)  # none ends while another still measures
+    except BrokenBarrierError:  # another has failed and says why
+        return
     except Exception as error:
         answers.put(f"{type(error).__name__}: {error}")
         barrier.abort()

@@ -21,6 +21,7 @@ DASH = "–"
 NUMBERS = {key: [""] for key in ("depth", "batch", "value", "lowest", "highest")}
 RIVALS = {"plain": "plain loop", "timm": "timm", "timm's net": "timm's net, our input"}
 REFERENCE = "1x64d"
+APART = "suite, whole steps"
 
 
 def write(
@@ -151,12 +152,13 @@ def cardinality(table: pd.DataFrame) -> str:
     """What cardinality costs in time at equal FLOPs."""
     if not (table.section == "cardinality").any():
         return ""
-    # The suite's ratios are between settings that took turns; the others' are from whole steps.
-    alone = (table.section == "steps") & (table.what == "suite")
-    frame = pivot(table[~alone], "steps", "cardinality")
+    named = table.assign(
+        what=table.what.mask((table.section == "steps") & (table.what == "suite"), APART)
+    )
+    frame = pivot(named, "steps", "cardinality")
     if "suite" not in frame:
         return ""
-    for what in ("suite", *RIVALS):
+    for what in ("suite", APART, *RIVALS):
         if what in frame:
             frame[what] = relative(frame, what)
     settings = [s for s in dict.fromkeys(frame.setting) if s != REFERENCE]
@@ -176,7 +178,7 @@ def cardinality(table: pd.DataFrame) -> str:
 
     for setting in settings:
         columns[setting] = formatted([cell(g, setting, "suite") for _, g in groups], "{:.2f}")
-    for rival, heading in list(RIVALS.items())[:2]:
+    for rival, heading in [(APART, "whole steps"), *list(RIVALS.items())[:2]]:
         if rival in frame:
             ratios = [cell(g, "32x4d", rival) for _, g in groups]
             columns[f"32x4d, {heading}"] = formatted(ratios, "{:.2f}")
@@ -187,8 +189,9 @@ def cardinality(table: pd.DataFrame) -> str:
     )
     return titled(
         "What cardinality costs at equal FLOPs",
-        f"Time of a suite's step over that of {REFERENCE}, all settings in turns. For 32x4d others"
-        f" have: {others}.",
+        f"Time of a suite's step over that of {REFERENCE}, all settings in turns; in the last"
+        " columns from the whole steps above, between which minutes went by. For 32x4d others have:"
+        f" {others}.",
         columns,
     )
 

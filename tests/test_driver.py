@@ -82,6 +82,13 @@ def tiny_but_long(files: tuple[Path, Path]) -> None:
     )
 
 
+def streamed_and_long(files: tuple[Path, Path], data_root: Path) -> None:
+    write_set(data_root, train=160)
+    data = json.dumps(MADE_FOLDERS | {"train": 160})
+    text = TINY_PROTOCOL.replace("{name: digits, side: 16, train: 80, test: 40}", data)
+    files[1].write_text(text.replace("epochs: 2", "epochs: 400").replace("shift: 1", "shift: 0"))
+
+
 @pytest.mark.parametrize("how", ["sigterm", "sigint", "stop-after"])
 def test_a_grid_that_is_stopped_ends_cleanly_and_keeps_its_checkpoints(
     files: tuple[Path, Path], tmp_path: Path, data_root: Path, how: str
@@ -111,10 +118,7 @@ def test_a_signal_to_every_process_stops_streamed_runs_too(
     files: tuple[Path, Path], tmp_path: Path, data_root: Path
 ) -> None:
     """Ctrl-C reaches all processes of a terminal, a scheduler's SIGTERM all of a job."""
-    write_set(data_root, train=160)
-    data = json.dumps(MADE_FOLDERS | {"train": 160})
-    text = TINY_PROTOCOL.replace("{name: digits, side: 16, train: 80, test: 40}", data)
-    files[1].write_text(text.replace("epochs: 2", "epochs: 400").replace("shift: 1", "shift: 0"))
+    streamed_and_long(files, data_root)
     command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
     command += ["--results", str(tmp_path), "--device", "cpu"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -128,12 +132,16 @@ def test_a_signal_to_every_process_stops_streamed_runs_too(
     assert not list(tmp_path.glob("tiny/runs/*"))
 
 
+@pytest.mark.parametrize("images", ["resident", "streamed"])
 def test_a_driver_that_is_killed_leaves_no_workers(
-    files: tuple[Path, Path], tmp_path: Path, data_root: Path
+    files: tuple[Path, Path], tmp_path: Path, data_root: Path, images: str
 ) -> None:
     import psutil
 
-    tiny_but_long(files)
+    if images == "streamed":
+        streamed_and_long(files, data_root)
+    else:
+        tiny_but_long(files)
     command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
     command += ["--results", str(tmp_path), "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

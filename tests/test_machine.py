@@ -19,7 +19,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> None:
         nvmlShutdown=lambda: None,
         nvmlDeviceGetCount=lambda: 2,
         nvmlDeviceGetHandleByIndex="GPU {}".format,
-        nvmlDeviceGetHandleByUUID=str,
+        nvmlDeviceGetUUID={"GPU 0": "GPU-3f52", "GPU 1": "GPU-77aa"}.get,
         nvmlDeviceGetCudaComputeCapability=lambda gpu: (7, 5) if gpu == "GPU 1" else (9, 0),
         nvmlDeviceGetName=str,
     )
@@ -36,7 +36,8 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> None:
         (None, "GPU 0", "bfloat16"),
         ("1", "GPU 1", "float32"),
         ("1,0", "GPU 1", "float32"),
-        ("GPU-3f", "GPU-3f", "bfloat16"),
+        ("GPU-77aa", "GPU 1", "float32"),
+        ("GPU-3f", "GPU 0", "bfloat16"),
     ],
 )
 def test_the_first_gpu_that_is_not_hidden(
@@ -51,7 +52,7 @@ def test_the_first_gpu_that_is_not_hidden(
 
 
 @pytest.mark.usefixtures("driver")
-@pytest.mark.parametrize("visible", ["", "-1"])
+@pytest.mark.parametrize("visible", ["", "-1", "2", "none", "GPU-12"])
 def test_hidden_gpus_are_not_taken(monkeypatch: pytest.MonkeyPatch, visible: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert machine.detect("auto").device == "cpu"

@@ -5,8 +5,6 @@ its death touches no other run. Importing torch is paid once a worker.
 """
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +18,7 @@ import psutil
 
 from cardinality.machine import Machine
 from cardinality.plan import Run
+from cardinality.processes import end_with_parent
 from cardinality.records import Provenance, Report, Results, make_record
 
 # What one small run takes at most (torch itself, the images, a net of some million parameters).
@@ -141,19 +140,11 @@ def _begin(progress: "Queue[Progress]", stop: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _say, _asked_to_stop = progress.put, stop.is_set
-    # A driver that was killed tells nobody; an orphan would compute on and then wait for ever.
-    threading.Thread(target=_end_with_the_driver, daemon=True).start()
+    end_with_parent()
     import cardinality.worker  # noqa: F401 -- torch, now
     from cardinality.memory import keep_freed_memory
 
     keep_freed_memory()
-
-
-def _end_with_the_driver() -> None:
-    driver = multiprocessing.parent_process()
-    if driver is not None:
-        driver.join()
-        os._exit(1)
 
 
 def _nothing() -> None:

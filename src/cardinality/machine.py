@@ -96,10 +96,12 @@ def _cpu() -> tuple[frozenset[str], str]:
 
 @lru_cache(maxsize=1)
 def _gpu() -> Machine | None:
-    """The first GPU that the NVIDIA driver shows and the user does not hide, if any."""
+    """The first GPU that the NVIDIA driver shows and the user does not hide, if any.
+
+    Numbers are the driver's, as CUDA has them where CUDA_DEVICE_ORDER is PCI_BUS_ID or the GPUs
+    are alike.
+    """
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if first == "" or first.startswith("-"):
-        return None
     import pynvml
 
     try:
@@ -107,12 +109,19 @@ def _gpu() -> Machine | None:
     except pynvml.NVMLError:
         return None
     try:
-        if pynvml.nvmlDeviceGetCount() == 0:
+        every = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        handle = next(
+            (
+                gpu
+                for number, gpu in enumerate(every)
+                # CUDA takes the beginning of a name, too; anything else hides all.
+                if first == str(number)
+                or (first.startswith("GPU-") and pynvml.nvmlDeviceGetUUID(gpu).startswith(first))
+            ),
+            None,
+        )
+        if handle is None:
             return None
-        # By its number or, if it has letters, by its name in full.
-        named = not first.isdecimal()
-        find = pynvml.nvmlDeviceGetHandleByUUID if named else pynvml.nvmlDeviceGetHandleByIndex
-        handle = find(first if named else int(first))
         major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
         name = pynvml.nvmlDeviceGetName(handle)
         # Tensor cores multiply bfloat16 from Ampere (compute capability 8) on.

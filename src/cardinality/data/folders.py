@@ -105,8 +105,10 @@ def list_files(path: Path, folder: str) -> Iterator[File]:
         for name in sorted(names):
             if not name.startswith("."):
                 file = Path(place, name)
-                # A link to nowhere has no size, and is found when headers are read.
-                status = file.stat() if file.exists() else file.lstat()
+                try:
+                    status = file.stat()
+                except FileNotFoundError:  # a link to nowhere is found when headers are read
+                    status = file.lstat()
                 yield File(file.relative_to(path).as_posix(), status.st_size, status.st_mtime_ns)
 
 

@@ -18,6 +18,7 @@ from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.folders import Sample
 from cardinality.datasets import Folders
+from cardinality.processes import end_with_parent
 
 # The authors' datasets/transforms.lua scales bicubically; it does not smooth before it makes
 # images smaller, which torchvision does.
@@ -133,7 +134,7 @@ class StreamedImages:
             pin_memory=device.type == "cuda",
             prefetch_factor=PREFETCH,
             persistent_workers=True,
-            worker_init_fn=_leave_group,
+            worker_init_fn=_begin,
             multiprocessing_context=context,
             # Else every epoch would take a number from torch's global generator.
             generator=torch.Generator(),
@@ -198,12 +199,14 @@ class StreamedImages:
             yield start, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
 
 
-def _leave_group(_worker: int) -> None:
+def _begin(_worker: int) -> None:
     """Leave the process group: its signals are the driver's, which ends runs in their order.
 
-    Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every one of a job.
+    Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every one of a job. The
+    forkserver between ignores both because a run's process does, see `executors._begin`.
     """
     os.setsid()
+    end_with_parent()
 
 
 def default_workers() -> int:
