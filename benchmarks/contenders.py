@@ -127,8 +127,8 @@ def plain(run: Run, images: Images, workers: int) -> Step:
 
     def step() -> None:
         nonlocal total, right
-        # Torch's default, which the suite's trainer turns off; made at run time, unseen by mypy.
-        torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined]
+        # Torch's default, which the suite's trainer turns off.
+        torch.backends.cudnn.conv.fp32_precision = "tf32"  # type: ignore[attr-defined] # of run time
         inputs, labels = (part.to(run.numerics.device) for part in next(stream))
         optimizer.zero_grad()
         outputs = net(inputs)

@@ -186,5 +186,4 @@ def test_a_wrong_net_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match="depth 51"):
         build("32x4d", 51)
     with pytest.raises(UserError, match="original, preactivation"):
-        # What a caller does whom no type checker warns.
-        Architecture(Setting(1, 64), 50, block="other")  # type: ignore[arg-type]
+        Architecture(Setting(1, 64), 50, block="other")  # type: ignore[arg-type] # that is the test

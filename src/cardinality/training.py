@@ -110,8 +110,7 @@ def scheduler(optimizer: torch.optim.Optimizer, training: Training, steps: int) 
 def exact_float32() -> None:
     """Make float32 mean float32 on GPUs too, where convolutions default to the shorter TF32."""
     torch.backends.cuda.matmul.fp32_precision = "ieee"
-    # Torch makes this attribute at run time, where mypy does not see it.
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined] # of run time
 
 
 class Trainer:
