@@ -33,12 +33,12 @@ help:
 setup: .venv/.ready
 
 # A stamp, so that nothing is installed twice; the environment is brought up to date, not rebuilt.
-.venv/.ready: pyproject.toml constraints.txt src/cardinality/batch_norm.cpp
+.venv/.ready: pyproject.toml constraints.txt src/cardinality/host/batch_norm.cpp
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than Python 3.11; allowed: make PYTHON=python3.12 ..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
-	@$(BIN)/python -c 'import sys; from cardinality.kernel import load; sys.exit(load() is None)' || \
+	@$(BIN)/python -c 'import sys; from cardinality.host.kernel import load; sys.exit(load() is None)' || \
 		echo "note: no C++ compiler here, so batch norm is torch's, which is slower; \
 	with one: touch pyproject.toml; make setup" >&2
 	@touch $@
@@ -62,4 +62,4 @@ lint: .venv/.ready-dev
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv results/quick src/cardinality/*.so
+	rm -rf .venv results/quick src/cardinality/host/*.so

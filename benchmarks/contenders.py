@@ -18,13 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.measure import Step
+from cardinality.architecture.settings import Architecture
 from cardinality.data.device import batches
 from cardinality.data.images import Images, ImageSet
-from cardinality.layers import Convolution
-from cardinality.network import ResNeXt
-from cardinality.plan import Run
-from cardinality.settings import Architecture
-from cardinality.training import CHECKED_EVERY, Tally, Trainer, exact_float32
+from cardinality.experiment.plan import Run
+from cardinality.nets.layers import Convolution
+from cardinality.nets.network import ResNeXt
+from cardinality.training.trainer import CHECKED_EVERY, Tally, Trainer, exact_float32
 
 # Of made images, an epoch of them, again and again. A GPU is through them so soon that a loader's
 # new beginning would count for more than with CIFAR-10's 391.

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.benchmark import Timer
 
-from cardinality.forms import as_form_c, convert
-from cardinality.machine import Device, detect
-from cardinality.network import ResNeXt, build
+from cardinality.host.machine import Device, detect
+from cardinality.nets.forms import as_form_c, convert
+from cardinality.nets.network import ResNeXt, build
 
 SETTINGS = ["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]  # Table 2
 DEPTH, SIDE, THREADS = 50, 64, 1

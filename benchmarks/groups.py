@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from benchmarks.measure import Step, Where, in_turns
-from cardinality.markdown import to_markdown
+from cardinality.report.markdown import to_markdown
 
 # Images, channels, groups, side and stride, as nets of 128 and 32 images at base 32, and of 64 at
 # base 64, have them.

@@ -12,9 +12,9 @@ from benchmarks.contenders import made_images, suite
 from benchmarks.measure import Measurement, Step, Where, in_turns, seconds, single
 from benchmarks.scales import SCALES, runs, where
 from benchmarks.variants import one_batch
-from cardinality.machine import Machine
-from cardinality.plan import Run
-from cardinality.training import Trainer, exact_float32
+from cardinality.experiment.plan import Run
+from cardinality.host.machine import Machine
+from cardinality.training.trainer import Trainer, exact_float32
 
 
 def limit(machine: Machine) -> Iterator[Measurement]:

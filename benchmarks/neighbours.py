@@ -14,8 +14,8 @@ import torch
 
 from benchmarks.contenders import made_images, plain, suite
 from benchmarks.measure import seconds
-from cardinality.memory import keep_freed_memory
-from cardinality.plan import Run
+from cardinality.experiment.plan import Run
+from cardinality.host.memory import keep_freed_memory
 
 SECONDS = 5.0  # of measurement
 PATIENCE = 100.0  # seconds for all of them to start

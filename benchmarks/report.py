@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from benchmarks.measure import Measurement
-from cardinality.machine import Machine
-from cardinality.markdown import to_markdown
-from cardinality.plan import ROOT
-from cardinality.plots import COLOURS, save
-from cardinality.records import Provenance
-from cardinality.settings import Setting
+from cardinality.architecture.settings import Setting
+from cardinality.experiment.plan import ROOT
+from cardinality.host.machine import Machine
+from cardinality.report.markdown import to_markdown
+from cardinality.report.plots import COLOURS, save
+from cardinality.results.records import Provenance
 
 DASH = "–"
 NUMBERS = {key: [""] for key in ("depth", "batch", "value", "lowest", "highest")}

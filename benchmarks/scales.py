@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from benchmarks.measure import Where
-from cardinality.machine import Machine
-from cardinality.plan import Run, make_plan
-from cardinality.settings import Role
+from cardinality.architecture.settings import Role
+from cardinality.experiment.plan import Run, make_plan
+from cardinality.host.machine import Machine
 
 # What runs on each kind of device: protocol, images a step where not the protocol's (a whole step
 # of the plain loop takes seconds on a CPU), and the roles of the depths.

@@ -47,11 +47,11 @@ from cardinality.data.device import batches
 from cardinality.data.folders import ClassFolders
 from cardinality.data.store import load_images
 from cardinality.data.streamed import PREFETCH, default_workers
-from cardinality.datasets import Folders
-from cardinality.machine import Machine, check_usable, detect
-from cardinality.memory import keep_freed_memory, peak, start_peak
-from cardinality.plan import ROOT, Run
-from cardinality.provenance import provenance
+from cardinality.experiment.datasets import Folders
+from cardinality.experiment.plan import ROOT, Run
+from cardinality.host.machine import Machine, check_usable, detect
+from cardinality.host.memory import keep_freed_memory, peak, start_peak
+from cardinality.host.provenance import provenance
 
 
 def main() -> None:

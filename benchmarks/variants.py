@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.measure import Maker, Step
-from cardinality.fast import FusedBatchNorm, Packed, Pointwise, faster, pack
-from cardinality.layers import Convolution, replace_layers
-from cardinality.machine import Machine
-from cardinality.network import ResNeXt
-from cardinality.plan import Run
-from cardinality.training import exact_float32
+from cardinality.experiment.plan import Run
+from cardinality.host.machine import Machine
+from cardinality.nets.fast import FusedBatchNorm, Packed, Pointwise, faster, pack
+from cardinality.nets.layers import Convolution, replace_layers
+from cardinality.nets.network import ResNeXt
+from cardinality.training.trainer import exact_float32
 
 OURS = (Pointwise, Packed, FusedBatchNorm)
 

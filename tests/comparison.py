@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cardinality.configuration import Ablation
-from cardinality.plan import ROOT
-from cardinality.reading import load
-from cardinality.settings import Architecture
+from cardinality.architecture.settings import Architecture
+from cardinality.experiment.configuration import Ablation
+from cardinality.experiment.plan import ROOT
+from cardinality.experiment.reading import load
 
 # The paper's depth in each role, on ImageNet (Tables 3 and 4).
 PAPER_DEPTHS = {"base": 50, "deep": 101, "double": 200, "residual": 50}

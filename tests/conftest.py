@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from cardinality.machine import Machine
-from cardinality.plan import Plan, make_plan
-from cardinality.records import Provenance, Results, make_record
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine
+from cardinality.results.records import Results, make_record
+from tests.tiny import MADE, TINY_ABLATION, TINY_PROTOCOL
 
 # A busy machine is no failure. In CI the same examples are drawn every time; elsewhere new ones.
 settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -17,38 +18,6 @@ settings.load_profile("suite")
 
 # Tests run side by side, one on a core, as runs do.
 os.environ["OMP_NUM_THREADS"] = "1"
-
-TINY_PROTOCOL = """\
-title: A scale for tests
-evidence: Of nothing.
-data: {name: digits, side: 16, train: 80, test: 40}
-stem: cifar-stride2
-base: 16
-depths: {base: 11, deep: 20, double: 38, residual: 11}
-seeds: 2
-training:
-  epochs: 2
-  batch: 32
-  rate: 0.05
-  momentum: 0.9
-  decay: 5e-4
-  schedule: {name: one-cycle, warmup: 0.5}
-  shift: 1
-  flip: false
-numerics: {precision: float32, threads: 1}
-speed: 5
-committed: false
-"""
-
-TINY_ABLATION = """\
-title: Two rows
-question: Is it so?
-reference: 1x64d
-depths: [base]
-rows:
-  - {setting: 1x64d}
-  - {setting: 32x4d}
-"""
 
 
 @pytest.fixture
@@ -80,15 +49,12 @@ def data_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-MADE = Provenance(machine="a CPU", cores=2, versions={"torch": "2"}, commit="c" * 40, clean=True)
-
-
 @pytest.fixture
 def put_records() -> Callable[..., None]:
     """Write records with made figures, as if the runs of a plan had been computed."""
 
     def put(plan: Plan, results: Results, skip: int = 0, failures: int = 0) -> None:
-        from cardinality.training import Epoch
+        from cardinality.training.trainer import Epoch
 
         runs = plan.runs()
         for number, run in enumerate(runs[: len(runs) - skip]):

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cardinality.datasets import Folders
+from cardinality.experiment.datasets import Folders
 
 DATA = os.environ.get("CARDINALITY_DATA", "data")
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+
 from benchmarks import report, speed
 from benchmarks.contenders import made_images, plain, suite, timm_net, with_timm
 from benchmarks.measure import Measurement, Where, failed, in_turns
 from benchmarks.neighbours import PATIENCE, side_by_side
 from benchmarks.report import write
 from benchmarks.variants import variants
-
-from cardinality.machine import Machine
-from cardinality.network import ResNeXt
-from cardinality.plan import Plan, make_plan
-from cardinality.provenance import provenance
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine
+from cardinality.host.provenance import provenance
+from cardinality.nets.network import ResNeXt
 
 
 @pytest.mark.parametrize("protocol", ["quick", "cifar10"])

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from cardinality.machine import Machine
-from cardinality.plan import ROOT, make_plan
-from cardinality.records import Results
-from cardinality.render import render
+from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.host.machine import Machine
+from cardinality.report.render import render
+from cardinality.results.records import Results
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(
@@ -146,8 +146,8 @@ def test_the_makefile_passes_its_variables_on() -> None:
 
 
 def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
-    from cardinality.configuration import Protocol
-    from cardinality.reading import load
+    from cardinality.experiment.configuration import Protocol
+    from cardinality.experiment.reading import load
 
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cardinality.complexity import (
+from cardinality.architecture.complexity import (
     Complexity,
     block_parameters,
     by_stage,
@@ -18,12 +18,12 @@ from cardinality.complexity import (
     deviation,
     solve,
 )
-from cardinality.errors import UserError
-from cardinality.machine import Machine
-from cardinality.network import Bottleneck, ResNeXt
-from cardinality.plan import ROOT, make_plan
-from cardinality.settings import Architecture, Setting, Stem
-from cardinality.tables import read_paper
+from cardinality.architecture.settings import Architecture, Setting, Stem
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.host.machine import Machine
+from cardinality.nets.network import Bottleneck, ResNeXt
+from cardinality.report.tables import read_paper
 
 REFERENCE = Setting(1, 64)
 

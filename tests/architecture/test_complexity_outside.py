@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchvision import models
 
-from cardinality.complexity import Complexity, Layer, by_stage, complexity, layers
-from cardinality.machine import Machine
-from cardinality.network import ResNeXt
-from cardinality.plan import ROOT, make_plan
-from cardinality.settings import BLOCKS, PAPER_BASE, STEMS, Architecture, Setting
-from comparison import count_macs, count_parameters, on_meta, rows_at_the_papers_depths
+from cardinality.architecture.complexity import Complexity, Layer, by_stage, complexity, layers
+from cardinality.architecture.settings import BLOCKS, PAPER_BASE, STEMS, Architecture, Setting
+from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.host.machine import Machine
+from cardinality.nets.network import ResNeXt
+from tests.comparison import count_macs, count_parameters, on_meta, rows_at_the_papers_depths
 
 ABLATIONS = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
 PROTOCOLS = sorted(path.stem for path in (ROOT / "ablations" / "protocols").glob("*.yaml"))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardinality.errors import UserError
-from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
+from cardinality.architecture.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
+from cardinality.common.errors import UserError
 
 positive = st.integers(1, 999_999)
 

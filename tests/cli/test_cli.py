@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cardinality import cli
-from cardinality.cli import main
-from cardinality.errors import UserError
-from cardinality.estimate import duration, estimate
-from cardinality.machine import Machine
-from cardinality.options import parse_duration
-from cardinality.plan import Plan, make_plan
-from cardinality.records import Results
+from cardinality.cli import commands as cli
+from cardinality.cli.commands import main
+from cardinality.cli.options import parse_duration
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine
+from cardinality.results.estimate import duration, estimate
+from cardinality.results.records import Results
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -111,7 +111,7 @@ def test_plan_lists_every_run_and_says_what_its_estimate_rests_on(
     assert out.count(" missing  ") == 30
     assert "stated" in out
     # As this machine would have computed them, but for the last two.
-    from cardinality.machine import detect
+    from cardinality.host.machine import detect
 
     plan = make_plan("table3", "quick", detect("cpu"))
     put_records(plan, Results(tmp_path / "quick"), skip=2, failures=1)
@@ -180,7 +180,7 @@ def test_committed_results_are_shown_and_not_computed(
     machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cardinality.plan.ROOT", tmp_path)
+    monkeypatch.setattr("cardinality.experiment.plan.ROOT", tmp_path)
     files[1].write_text(files[1].read_text().replace("committed: false", "committed: true"))
     arguments = ("run", str(files[0]), "--protocol", str(files[1]), "--show-committed")
     plan = make_plan(str(files[0]), str(files[1]), machine)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from cardinality import doctor
-from cardinality.cli import main
-from cardinality.machine import Machine
-from cardinality.plan import Numerics, Plan, make_plan
+from cardinality.cli import doctor
+from cardinality.cli.commands import main
+from cardinality.experiment.plan import Numerics, Plan, make_plan
+from cardinality.host.machine import Machine
 
 
 def test_a_sound_machine_passes(

@@ -19,7 +19,7 @@ from cardinality.data.augmentation import (
 )
 from cardinality.data.images import ImageSet
 from cardinality.data.resident import Choices, ResidentImages
-from made_images import noise
+from tests.made_images import noise
 
 CPU = torch.device("cpu")
 MEAN, DEVIATION = (torch.tensor(values) for values in IMAGENET_STATISTICS)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from cardinality.common.errors import UserError
 from cardinality.data import checks
 from cardinality.data.decoding import UnreadableImage, decode, open_image
 from cardinality.data.folders import ClassFolders, find_folders
-from cardinality.datasets import Folders
-from cardinality.errors import UserError
-from cardinality.training import Tally
-from made_images import made_folders, noise, write_set
+from cardinality.experiment.datasets import Folders
+from cardinality.training.trainer import Tally
+from tests.made_images import made_folders, noise, write_set
 
 
 @pytest.fixture

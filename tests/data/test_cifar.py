@@ -10,11 +10,11 @@ import pytest
 import torchvision
 from PIL import Image
 
+from cardinality.common.errors import UserError
 from cardinality.data import cifar
 from cardinality.data.store import cache_folder, load_images, prepare
-from cardinality.datasets import Cifar
-from cardinality.errors import UserError
-from made_images import DATA, needs, noise, write_split
+from cardinality.experiment.datasets import Cifar
+from tests.made_images import DATA, needs, noise, write_split
 
 CIFAR10 = Cifar(name="cifar10")
 TRAIN, TEST = noise(30, 32), noise(20, 32, seed=1)

@@ -6,7 +6,7 @@ import pytest
 from cardinality.data.digits import draw, generate, split_sources
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images, prepare
-from cardinality.datasets import Digits, EvaluateOn
+from cardinality.experiment.datasets import Digits, EvaluateOn
 
 
 @pytest.fixture(scope="module")

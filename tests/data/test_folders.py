@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from cardinality.configuration import Training
+from cardinality.architecture.settings import Architecture, Setting
 from cardinality.data import resident
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.device import Waited
@@ -18,11 +18,11 @@ from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import ImageSet
 from cardinality.data.resident import ResidentImages
 from cardinality.data.streamed import Choices, Decoder, StreamedImages
-from cardinality.datasets import Folders
-from cardinality.plan import Numerics, Run
-from cardinality.settings import Architecture, Setting
-from cardinality.training import Stopped, Trainer, train, weights_checksum
-from made_images import DATA, made_folders, needs, noise, write_set
+from cardinality.experiment.configuration import Training
+from cardinality.experiment.datasets import Folders
+from cardinality.experiment.plan import Numerics, Run
+from cardinality.training.trainer import Stopped, Trainer, train, weights_checksum
+from tests.made_images import DATA, made_folders, needs, noise, write_set
 
 CPU = torch.device("cpu")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -218,8 +218,8 @@ def test_stopped_and_resumed_run_ends_with_the_same_bits(root: Path, tmp_path: P
 
 @needs("imagenette128/train")
 def test_the_real_set(tmp_path: Path) -> None:
-    from cardinality.machine import Machine
-    from cardinality.plan import make_plan
+    from cardinality.experiment.plan import make_plan
+    from cardinality.host.machine import Machine
 
     data = make_plan("table3", "imagenette", Machine("cpu", "x", 2, False)).protocol.data
     assert isinstance(data, Folders)

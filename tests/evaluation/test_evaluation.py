@@ -11,21 +11,21 @@ import torch
 import torchvision
 from PIL import Image
 
-from cardinality.cli import main
+from cardinality.cli.commands import main
+from cardinality.common.errors import UserError
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.decoding import decode
 from cardinality.data.folders import scan
 from cardinality.data.images import ImageSet
 from cardinality.data.store import load_images
-from cardinality.datasets import Digits
-from cardinality.errors import UserError
-from cardinality.evaluation import Crops, count_errors, find_samples, interval, stream
-from cardinality.network import build
-from cardinality.plan import Plan
-from cardinality.records import Results
-from cardinality.worker import compute
-from conftest import MADE
-from made_images import DATA, needs, noise, write_split
+from cardinality.evaluation.evaluate import Crops, count_errors, find_samples, interval, stream
+from cardinality.execution.worker import compute
+from cardinality.experiment.datasets import Digits
+from cardinality.experiment.plan import Plan
+from cardinality.nets.network import build
+from cardinality.results.records import Results
+from tests.made_images import DATA, needs, noise, write_split
+from tests.tiny import MADE
 
 CPU = torch.device("cpu")
 

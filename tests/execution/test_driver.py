@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from cardinality.display import Display
-from cardinality.driver import compute_all, missing
-from cardinality.errors import UserError
-from cardinality.executors import side_by_side
-from cardinality.machine import Machine
-from cardinality.plan import Plan, Run
-from cardinality.records import Results
-from conftest import MADE, TINY_PROTOCOL
-from made_images import MADE_FOLDERS, write_set
+from cardinality.common.errors import UserError
+from cardinality.execution.display import Display
+from cardinality.execution.driver import compute_all, missing
+from cardinality.execution.executors import side_by_side
+from cardinality.experiment.plan import Plan, Run
+from cardinality.host.machine import Machine
+from cardinality.results.records import Results
+from tests.made_images import MADE_FOLDERS, write_set
+from tests.tiny import MADE, TINY_PROTOCOL
 
 COMMAND = [str(Path(sys.executable).with_name("cardinality"))]
 
@@ -209,7 +209,7 @@ def test_how_many_runs_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failure_that_passes_keeps_the_checkpoint(
     tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cardinality import worker
+    from cardinality.execution import worker
 
     def compute(folder: str) -> Results:
         results = Results(tmp_path / folder)
@@ -239,7 +239,7 @@ def test_time_left_counts_only_the_work_of_this_sitting(
     tiny: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("cardinality.display.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("cardinality.execution.display.time.monotonic", lambda: now[0])
     run = tiny.runs()[0]
     with Silent([run], expected=50.0) as display:
         display.started(run)

@@ -8,11 +8,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardinality.configuration import Ablation, Protocol
-from cardinality.errors import UserError
-from cardinality.plan import ROOT
-from cardinality.reading import load
-from conftest import TINY_ABLATION, TINY_PROTOCOL
+from cardinality.common.errors import UserError
+from cardinality.experiment.configuration import Ablation, Protocol
+from cardinality.experiment.plan import ROOT
+from cardinality.experiment.reading import load
+from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 
 
 def refused(path: Path, text: str, model: type[Ablation] | type[Protocol]) -> str:

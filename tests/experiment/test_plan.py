@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.errors import UserError
-from cardinality.machine import Machine, detect
-from cardinality.plan import Plan, make_plan
-from cardinality.tables import published
-from conftest import TINY_ABLATION, TINY_PROTOCOL
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine, detect
+from cardinality.report.tables import published
+from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 
 
 def test_seeds_are_no_part_of_a_runs_identity(machine: Machine) -> None:
@@ -180,8 +180,10 @@ def test_this_machine_is_described() -> None:
 
 def test_planning_and_rendering_import_no_torch() -> None:
     code = (
-        "import sys; import cardinality.cli, cardinality.render, cardinality.driver;"
-        "from cardinality.machine import detect; from cardinality.plan import make_plan;"
+        "import sys, cardinality.cli.commands;"
+        "import cardinality.report.render, cardinality.execution.driver;"
+        "from cardinality.host.machine import detect;"
+        "from cardinality.experiment.plan import make_plan;"
         "make_plan('table3', 'quick', detect('cpu')); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 import torch
 
-from cardinality.complexity import block_parameters
-from cardinality.configuration import Ablation, Protocol, Training
+from cardinality.architecture.complexity import block_parameters
+from cardinality.common.errors import UserError
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
-from cardinality.datasets import Cifar, DataSpec, Digits
-from cardinality.errors import UserError
-from cardinality.machine import Machine
-from cardinality.plan import ROOT, Plan, Run, make_plan
-from cardinality.reading import load
-from cardinality.training import Trainer, scheduler
-from made_images import DATA, made_folders, needs, noise
+from cardinality.experiment.configuration import Ablation, Protocol, Training
+from cardinality.experiment.datasets import Cifar, DataSpec, Digits
+from cardinality.experiment.plan import ROOT, Plan, Run, make_plan
+from cardinality.experiment.reading import load
+from cardinality.host.machine import Machine
+from cardinality.training.trainer import Trainer, scheduler
+from tests.made_images import DATA, made_folders, needs, noise
 
 FOLDER = ROOT / "ablations" / "protocols"
 PROTOCOLS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -54,7 +54,7 @@ def test_every_question_can_be_planned_at_every_scale(name: str, ablation: str) 
 
 def test_planning_needs_no_torch() -> None:
     code = (
-        "import sys; from cardinality.plan import make_plan, Machine;"
+        "import sys; from cardinality.experiment.plan import make_plan, Machine;"
         "make_plan('table3', 'imagenet', Machine('cpu', 'x', 2, False));"
         "import cardinality.data.store; sys.exit('torch' in sys.modules)"
     )

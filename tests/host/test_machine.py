@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cardinality import machine
-from cardinality.errors import UserError
+from cardinality.common.errors import UserError
+from cardinality.host import machine
 
 
 @pytest.fixture

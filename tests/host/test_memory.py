@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cardinality import memory
+from cardinality.host import memory
 
 CPU = torch.device("cpu")
 

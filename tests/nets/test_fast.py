@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, cross_entropy
 
-from cardinality.fast import (
+from cardinality.architecture.settings import Block
+from cardinality.experiment.plan import Numerics
+from cardinality.host.machine import detect
+from cardinality.nets.fast import (
     FusedBatchNorm,
     Packed,
     Pointwise,
@@ -19,12 +22,9 @@ from cardinality.fast import (
     faster,
     use_fast_paths,
 )
-from cardinality.layers import BatchNorm, Convolution
-from cardinality.machine import detect
-from cardinality.network import ResNeXt, build
-from cardinality.plan import Numerics
-from cardinality.settings import Block
-from cardinality.variants import GhostBatchNorm2d
+from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.network import ResNeXt, build
+from cardinality.nets.variants import GhostBatchNorm2d
 
 needs_kernel = pytest.mark.skipif(
     not detect("cpu").kernel, reason="batch_norm.cpp was not built: no C++ compiler"

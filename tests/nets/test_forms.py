@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cardinality.configuration import Ablation
-from cardinality.forms import Form, SplitBottleneck, as_form_c, convert, join, split
-from cardinality.network import Bottleneck, ResNeXt, build
-from cardinality.plan import ROOT
-from cardinality.reading import load
-from cardinality.settings import Setting
-from comparison import (
+from cardinality.architecture.settings import Setting
+from cardinality.experiment.configuration import Ablation
+from cardinality.experiment.plan import ROOT
+from cardinality.experiment.reading import load
+from cardinality.nets.forms import Form, SplitBottleneck, as_form_c, convert, join, split
+from cardinality.nets.network import Bottleneck, ResNeXt, build
+from tests.comparison import (
     Answer,
     blank,
     count_macs,

@@ -12,14 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-import wrong_nets as wrong
-from cardinality.complexity import block_parameters, complexity, layers
-from cardinality.forms import as_form_c
-from cardinality.layers import Convolution
-from cardinality.network import ResNeXt, build
-from cardinality.plan import ROOT
-from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
-from comparison import (
+from cardinality.architecture.complexity import block_parameters, complexity, layers
+from cardinality.architecture.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
+from cardinality.experiment.plan import ROOT
+from cardinality.nets.forms import as_form_c
+from cardinality.nets.layers import Convolution
+from cardinality.nets.network import ResNeXt, build
+from tests.comparison import (
     count_macs,
     count_parameters,
     images,
@@ -28,6 +27,7 @@ from comparison import (
     shapes,
     train,
 )
+from tests.nets import wrong_nets as wrong
 
 PAGE = (ROOT / "docs" / "counts.md").read_text(encoding="utf-8")
 

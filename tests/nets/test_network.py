@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from cardinality.errors import UserError
-from cardinality.network import ResNeXt, build
-from cardinality.settings import IMAGENET_BLOCKS, Architecture, Setting
-from comparison import (
+from cardinality.architecture.settings import IMAGENET_BLOCKS, Architecture, Setting
+from cardinality.common.errors import UserError
+from cardinality.nets.network import ResNeXt, build
+from tests.comparison import (
     Answer,
     answer_evaluating,
     assert_identical,

@@ -10,9 +10,9 @@ from timm.layers.norm_act import BatchNormAct2d
 from timm.models.resnetv2 import DownsampleConv, PreActBottleneck
 from torch import Tensor, nn
 
-from cardinality.network import ResNeXt, build
-from cardinality.preactivation import PreactivationBottleneck
-from comparison import (
+from cardinality.nets.network import ResNeXt, build
+from cardinality.nets.preactivation import PreactivationBottleneck
+from tests.comparison import (
     assert_identical,
     blank,
     count_macs,

@@ -11,9 +11,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardinality.network import build
-from cardinality.variants import BasicBlock, GhostBatchNorm2d, build_basic, use_ghost_batch_norm
-from comparison import assert_identical, blank, evaluate, forget, images, randomise, train
+from cardinality.nets.network import build
+from cardinality.nets.variants import (
+    BasicBlock,
+    GhostBatchNorm2d,
+    build_basic,
+    use_ghost_batch_norm,
+)
+from tests.comparison import assert_identical, blank, evaluate, forget, images, randomise, train
 
 
 @pytest.mark.parametrize("depth", [18, 34])

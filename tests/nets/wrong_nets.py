@@ -6,10 +6,10 @@ from dataclasses import replace
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardinality.forms import convert
-from cardinality.layers import BatchNorm, Convolution
-from cardinality.network import Bottleneck, ResNeXt, initialise
-from cardinality.settings import Architecture, Setting
+from cardinality.architecture.settings import Architecture, Setting
+from cardinality.nets.forms import convert
+from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.network import Bottleneck, ResNeXt, initialise
 
 Mistake = Callable[[Architecture], nn.Module]
 

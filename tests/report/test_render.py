@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cardinality.machine import Machine
-from cardinality.plan import Plan, make_plan
-from cardinality.records import Results
-from cardinality.render import as_recorded, render
-from cardinality.tables import published, read_paper
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine
+from cardinality.report.render import as_recorded, render
+from cardinality.report.tables import published, read_paper
+from cardinality.results.records import Results
 
 GOLDEN = Path(__file__).parent / "golden"
 Put = Callable[..., None]

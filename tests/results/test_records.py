@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cardinality.errors import UserError
-from cardinality.plan import Plan
-from cardinality.records import Results
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import Plan
+from cardinality.results.records import Results
 
 Put = Callable[..., None]
 

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from cardinality.configuration import Training
 from cardinality.data.images import Images
 from cardinality.data.store import load_images
-from cardinality.datasets import Digits
-from cardinality.machine import Precision
-from cardinality.plan import Plan, Run
-from cardinality.training import (
+from cardinality.experiment.configuration import Training
+from cardinality.experiment.datasets import Digits
+from cardinality.experiment.plan import Plan, Run
+from cardinality.host.machine import Precision
+from cardinality.training.trainer import (
     Diverged,
     Stopped,
     Tally,

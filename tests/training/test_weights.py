@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from cardinality.architecture.settings import Setting
+from cardinality.common.errors import UserError
 from cardinality.data.store import load_images
-from cardinality.errors import UserError
-from cardinality.evaluation import precision_of, statistics_of
-from cardinality.network import ResNeXt, build
-from cardinality.plan import Plan
-from cardinality.settings import Setting
-from cardinality.training import Trainer
-from cardinality.weights import load_weights, net_with, save_weights
+from cardinality.evaluation.evaluate import precision_of, statistics_of
+from cardinality.experiment.plan import Plan
+from cardinality.nets.network import ResNeXt, build
+from cardinality.training.trainer import Trainer
+from cardinality.training.weights import load_weights, net_with, save_weights
 
 
 @pytest.fixture

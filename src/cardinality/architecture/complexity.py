@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from cardinality.errors import UserError
-from cardinality.settings import EXPANSION, PAPER_BASE, Architecture, Setting
+from cardinality.architecture.settings import EXPANSION, PAPER_BASE, Architecture, Setting
+from cardinality.common.errors import UserError
 
 
 def block_parameters(setting: Setting, base: int = PAPER_BASE) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from cardinality.errors import UserError
+from cardinality.common.errors import UserError
 
 Stem = Literal["imagenet", "cifar", "cifar-stride2"]
 STEMS: tuple[Stem, ...] = get_args(Stem)
@@ -97,7 +97,7 @@ class Architecture:
         base: channels of the stem; every width of the template is in proportion to it.
         residual: False drops every shortcut, projections included.
         block: ``original`` (batch norm and ReLU after a convolution) or ``preactivation``
-            (before it; `cardinality.preactivation` says which nets of the paper are built so).
+            (before it; `cardinality.nets.preactivation` says which nets of the paper are built so).
 
     Raises:
         UserError: a depth that the stem does not have, or a base that makes a width fractional.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cardinality.errors import UserError
-from cardinality.options import (
+from cardinality.architecture.settings import Stem
+from cardinality.cli.options import (
     AblationArgument,
     BatchOption,
     ComputeOn,
@@ -22,13 +22,13 @@ from cardinality.options import (
     SeedsOption,
     parse_duration,
 )
-from cardinality.settings import Stem
+from cardinality.common.errors import UserError
 
 # Only what every command needs is imported here, so that each one starts at once.
 if TYPE_CHECKING:
-    from cardinality.machine import Machine
-    from cardinality.plan import Plan
-    from cardinality.records import Results
+    from cardinality.experiment.plan import Plan
+    from cardinality.host.machine import Machine
+    from cardinality.results.records import Results
 
 app = typer.Typer(
     name="cardinality",
@@ -48,9 +48,9 @@ def _open(
     data: Path | None = None,
     batch: int | None = None,
 ) -> "tuple[Plan, Results, Machine]":
-    from cardinality.machine import detect
-    from cardinality.plan import ROOT, make_plan
-    from cardinality.records import Results
+    from cardinality.experiment.plan import ROOT, make_plan
+    from cardinality.host.machine import detect
+    from cardinality.results.records import Results
 
     if data is not None:  # workers inherit it
         os.environ["CARDINALITY_DATA"] = str(data.absolute())
@@ -75,10 +75,10 @@ def plan_command(
     """Show every run with its cost and state, and how long the missing ones would take."""
     from tabulate import tabulate
 
-    from cardinality.complexity import block_parameters, deviation
-    from cardinality.driver import missing
-    from cardinality.estimate import estimate
-    from cardinality.executors import side_by_side
+    from cardinality.architecture.complexity import block_parameters, deviation
+    from cardinality.execution.driver import missing
+    from cardinality.execution.executors import side_by_side
+    from cardinality.results.estimate import estimate
 
     plan, found, machine = _open(ablation, protocol, seeds, device, results, None, batch)
     chosen = plan.select(only, depth, seed)
@@ -135,10 +135,10 @@ def run_command(
     ] = False,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
-    from cardinality.driver import compute_all, missing
-    from cardinality.estimate import estimate
-    from cardinality.executors import side_by_side
-    from cardinality.provenance import provenance
+    from cardinality.execution.driver import compute_all, missing
+    from cardinality.execution.executors import side_by_side
+    from cardinality.host.provenance import provenance
+    from cardinality.results.estimate import estimate
 
     limit = None if stop_after is None else parse_duration(stop_after)
     plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
@@ -155,7 +155,7 @@ def run_command(
         jobs = min(len(absent), side_by_side(machine, plan.protocol.numerics.threads))
         time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
         print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
-        from cardinality.display import Display
+        from cardinality.execution.display import Display
 
         display = Display(absent, time.seconds)
         summary = compute_all(absent, found, jobs, provenance(machine), display, limit)
@@ -181,7 +181,7 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
 
 def _committed(plan: "Plan", found: "Results") -> bool:
     """Whether the repository brings runs of this table; if so, say where they were made."""
-    from cardinality.render import as_recorded
+    from cardinality.report.render import as_recorded
 
     recorded, _ = as_recorded(plan, found)
     records = [found.read(run.name) for run in recorded.runs()]
@@ -209,7 +209,7 @@ def render(
 
 
 def _render(plan: "Plan", found: "Results") -> None:
-    from cardinality.render import render as write
+    from cardinality.report.render import render as write
 
     page, files = write(plan, found)
     print(page)
@@ -227,8 +227,8 @@ def doctor(
     data: DataOption = None,
 ) -> None:
     """Check this machine before hours are spent on it: a line a check, status 1 if one fails."""
-    from cardinality.doctor import examine
-    from cardinality.plan import ROOT
+    from cardinality.cli.doctor import examine
+    from cardinality.experiment.plan import ROOT
 
     names = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
     opened = [_open(name, protocol, None, device, results, data) for name in names]
@@ -267,13 +267,13 @@ def evaluate_command(
     """Measure the error of given weights on a folder of images, with its interval."""
     import torch
 
-    from cardinality import evaluation
-    from cardinality.display import tracked
-    from cardinality.machine import check_usable, detect
-    from cardinality.plan import ROOT
-    from cardinality.provenance import provenance
-    from cardinality.settings import Setting
-    from cardinality.weights import load_weights, net_with
+    from cardinality.architecture.settings import Setting
+    from cardinality.evaluation import evaluate as evaluation
+    from cardinality.execution.display import tracked
+    from cardinality.experiment.plan import ROOT
+    from cardinality.host.machine import check_usable, detect
+    from cardinality.host.provenance import provenance
+    from cardinality.training.weights import load_weights, net_with
 
     if crop > resize:
         raise UserError(f"--crop {crop}: at most --resize, {resize}")
@@ -311,8 +311,8 @@ def solve_command(
     ] = 64,
 ) -> None:
     """Find the width d (Eq. 4) that gives C paths the complexity of another setting."""
-    from cardinality.complexity import block_parameters, solve
-    from cardinality.settings import Setting
+    from cardinality.architecture.complexity import block_parameters, solve
+    from cardinality.architecture.settings import Setting
 
     solution = solve(cardinality, Setting.parse(budget), times, base)
     print(
@@ -344,8 +344,8 @@ def inspect(
 
     from tabulate import tabulate
 
-    from cardinality.complexity import by_stage, complexity
-    from cardinality.settings import Architecture, Setting
+    from cardinality.architecture.complexity import by_stage, complexity
+    from cardinality.architecture.settings import Architecture, Setting
 
     parsed = Setting.parse(setting)
     net = Architecture(parsed, depth, stem, classes, base, not no_residual)

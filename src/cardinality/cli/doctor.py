@@ -11,16 +11,16 @@ import torch
 from packaging.requirements import Requirement
 from torch import nn
 
-from cardinality.complexity import Layer, layers
-from cardinality.configuration import Protocol, Steps
+from cardinality.architecture.complexity import Layer, layers
+from cardinality.common.errors import UserError
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import prepare
-from cardinality.errors import UserError
-from cardinality.fast import faster
-from cardinality.layers import Convolution
-from cardinality.machine import Machine
-from cardinality.plan import Plan, Run
-from cardinality.training import Trainer, exact_float32, weights_checksum
+from cardinality.experiment.configuration import Protocol, Steps
+from cardinality.experiment.plan import Plan, Run
+from cardinality.host.machine import Machine
+from cardinality.nets.fast import faster
+from cardinality.nets.layers import Convolution
+from cardinality.training.trainer import Trainer, exact_float32, weights_checksum
 
 # How far a grouped convolution may lie from float64, as the norm of the difference relative to
 # the norm of the result: some tens of units in the last place of each precision's operands.

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from cardinality.errors import UserError
-from cardinality.settings import Role
+from cardinality.architecture.settings import Role
+from cardinality.common.errors import UserError
 
 DeviceOption = Literal["auto", "cpu", "cuda"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cardinality.common.errors import UserError
 from cardinality.data.decoding import ENDINGS, UnreadableImage, open_image
 from cardinality.data.folders import File, Split, fingerprint
-from cardinality.datasets import Folders
-from cardinality.errors import UserError
+from cardinality.experiment.datasets import Folders
 
 # Part of the kept result's name; to be raised when the checks change.
 VERSION = 2

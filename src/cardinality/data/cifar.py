@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cardinality.common.errors import UserError
 from cardinality.data import folders
 from cardinality.data.decoding import ENDINGS, decode
 from cardinality.data.images import Images, ImageSet, Statistics
-from cardinality.datasets import Cifar
-from cardinality.errors import UserError
+from cardinality.experiment.datasets import Cifar
 
 # Part of the cache's name; to be raised when the same files would give other arrays.
 VERSION = 1

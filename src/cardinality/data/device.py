@@ -7,12 +7,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cardinality.configuration import Training
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.folders import ClassFolders
 from cardinality.data.images import Images, Statistics
 from cardinality.data.resident import ResidentImages
 from cardinality.data.streamed import StreamedImages
+from cardinality.experiment.configuration import Training
 
 # Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,) as int64.
 Batch = tuple[Tensor, Tensor]

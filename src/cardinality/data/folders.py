@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cardinality.datasets import HELD_OUT_EVERY, Folders
-from cardinality.errors import UserError
+from cardinality.common.errors import UserError
+from cardinality.experiment.datasets import HELD_OUT_EVERY, Folders
 
 # An image file and its label.
 Sample = tuple[str, int]

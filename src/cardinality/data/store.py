@@ -9,12 +9,12 @@ from typing import overload
 import numpy as np
 from filelock import FileLock
 
+from cardinality.common.files import written_aside
 from cardinality.data import cifar, digits
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
-from cardinality.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
-from cardinality.files import written_aside
-from cardinality.plan import ROOT
+from cardinality.experiment.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
+from cardinality.experiment.plan import ROOT
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
 FORMAT = 2

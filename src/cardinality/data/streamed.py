@@ -17,8 +17,8 @@ from torchvision.transforms import v2
 from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.folders import Sample
-from cardinality.datasets import Folders
-from cardinality.processes import end_with_parent
+from cardinality.experiment.datasets import Folders
+from cardinality.host.processes import end_with_parent
 
 # The authors' datasets/transforms.lua scales bicubically; it does not smooth before it makes
 # images smaller, which torchvision does.

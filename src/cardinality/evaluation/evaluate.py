@@ -20,19 +20,19 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_to_tensor
 
+from cardinality.common.errors import UserError
+from cardinality.common.files import written_aside
+from cardinality.common.strict import Strict
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.decoding import ENDINGS, UnreadableImage, decode
 from cardinality.data.folders import Sample, scan
 from cardinality.data.images import Statistics
 from cardinality.data.streamed import Answer, collate
-from cardinality.errors import UserError
-from cardinality.files import written_aside
-from cardinality.machine import Precision
-from cardinality.markdown import number, to_markdown
-from cardinality.network import ResNeXt
-from cardinality.records import Provenance
-from cardinality.strict import Strict
-from cardinality.training import exact_float32
+from cardinality.host.machine import Precision
+from cardinality.nets.network import ResNeXt
+from cardinality.report.markdown import number, to_markdown
+from cardinality.results.records import Provenance
+from cardinality.training.trainer import exact_float32
 
 Views = Literal["center", "ten"]
 BATCH = 50

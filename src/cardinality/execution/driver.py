@@ -10,13 +10,13 @@ from types import FrameType
 
 from filelock import FileLock, Timeout
 
+from cardinality.common.errors import UserError
 from cardinality.data.store import prepare
-from cardinality.display import Display
-from cardinality.errors import UserError
-from cardinality.executors import Pool
-from cardinality.machine import check_usable
-from cardinality.plan import Run
-from cardinality.records import Provenance, Results
+from cardinality.execution.display import Display
+from cardinality.execution.executors import Pool
+from cardinality.experiment.plan import Run
+from cardinality.host.machine import check_usable
+from cardinality.results.records import Provenance, Results
 
 
 @dataclass

@@ -16,10 +16,10 @@ from queue import Empty
 
 import psutil
 
-from cardinality.machine import Machine
-from cardinality.plan import Run
-from cardinality.processes import end_with_parent
-from cardinality.records import Provenance, Report, Results, make_record
+from cardinality.experiment.plan import Run
+from cardinality.host.machine import Machine
+from cardinality.host.processes import end_with_parent
+from cardinality.results.records import Provenance, Report, Results, make_record
 
 # What one small run takes at most (torch itself, the images, a net of some million parameters).
 MEMORY_PER_RUN = 1.5 * 2**30
@@ -141,8 +141,8 @@ def _begin(progress: "Queue[Progress]", stop: Event) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _say, _asked_to_stop = progress.put, stop.is_set
     end_with_parent()
-    import cardinality.worker  # noqa: F401 -- torch, now
-    from cardinality.memory import keep_freed_memory
+    import cardinality.execution.worker  # noqa: F401 -- torch, now
+    from cardinality.host.memory import keep_freed_memory
 
     keep_freed_memory()
 
@@ -152,8 +152,8 @@ def _nothing() -> None:
 
 
 def _work(run: Run, folder: Path, provenance: Provenance) -> Report:
-    from cardinality.training import Stopped
-    from cardinality.worker import compute
+    from cardinality.execution.worker import compute
+    from cardinality.training.trainer import Stopped
 
     said = -1.0
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from cardinality.data.store import DataSet, load_images
-from cardinality.datasets import DataSpec
-from cardinality.memory import peak, start_peak
-from cardinality.plan import Run
-from cardinality.records import Provenance, Report, Results, make_record
-from cardinality.training import Diverged, Stopped, Trainer, train, weights_checksum
-from cardinality.weights import save_weights
+from cardinality.experiment.datasets import DataSpec
+from cardinality.experiment.plan import Run
+from cardinality.host.memory import peak, start_peak
+from cardinality.results.records import Provenance, Report, Results, make_record
+from cardinality.training.trainer import Diverged, Stopped, Trainer, train, weights_checksum
+from cardinality.training.weights import save_weights
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cardinality.errors import UserError
+from cardinality.common.errors import UserError
 
 KEY = "based_on"
 Content = dict[str, Any]

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
-from cardinality.complexity import block_parameters, deviation
-from cardinality.datasets import DataSpec
-from cardinality.errors import UserError
-from cardinality.settings import DEEPEST, Block, Role, Setting, Stem
-from cardinality.strict import Strict
+from cardinality.architecture.complexity import block_parameters, deviation
+from cardinality.architecture.settings import DEEPEST, Block, Role, Setting, Stem
+from cardinality.common.errors import UserError
+from cardinality.common.strict import Strict
+from cardinality.experiment.datasets import DataSpec
 
 
 def _parse_setting(value: object) -> Setting:
@@ -143,7 +143,7 @@ class Training(Strict):
             the data are cropped at random anyway.
         flip: whether half of them are mirrored.
         norm_images: batch norm's statistics are of groups of so many images, as when a batch is
-            shared among GPUs (`cardinality.variants.GhostBatchNorm2d`); none for the whole batch.
+            shared among GPUs (`cardinality.nets.ghost.GhostBatchNorm2d`); none for the whole batch.
     """
 
     epochs: int = Field(ge=1, le=10_000)
@@ -211,7 +211,7 @@ class Protocol(Strict):
         title: heading above its tables.
         evidence: what results at this scale are evidence of, and of what not.
         data: the data set.
-        stem, base: of every net (`cardinality.settings.Architecture`).
+        stem, base: of every net (`cardinality.architecture.settings.Architecture`).
         deeper_block: of the rows that go deeper; every other net has the original block.
         depths: the depth that plays each role.
         seeds: how many seeds each row is trained with by default.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from cardinality.strict import Strict
+from cardinality.common.strict import Strict
 
 # One training image in so many is held out where ``evaluate_on`` is ``held-out``.
 HELD_OUT_EVERY = 10

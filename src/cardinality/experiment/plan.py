@@ -9,16 +9,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cardinality.complexity import Complexity, complexity
-from cardinality.configuration import Ablation, Protocol, Row, Training
-from cardinality.datasets import DataSpec
-from cardinality.errors import UserError
-from cardinality.machine import Device, Machine, Precision
-from cardinality.reading import load
-from cardinality.settings import Architecture, Role, Setting
+from cardinality.architecture.complexity import Complexity, complexity
+from cardinality.architecture.settings import Architecture, Role, Setting
+from cardinality.common.errors import UserError
+from cardinality.experiment.configuration import Ablation, Protocol, Row, Training
+from cardinality.experiment.datasets import DataSpec
+from cardinality.experiment.reading import load
+from cardinality.host.machine import Device, Machine, Precision
 
 # The checkout: the package is installed from it in editable form.
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # Part of every run's identity. To be raised when a change of the code gives the same
 # configuration another result, so that no table mixes runs from before and after.
@@ -32,7 +32,7 @@ class Numerics:
     Attributes:
         device, precision: what computes, and in which numbers.
         threads: of a run.
-        fused: whether batch norm is the suite's own kernel (`cardinality.fast`).
+        fused: whether batch norm is the suite's own kernel (`cardinality.nets.fast`).
     """
 
     device: Device

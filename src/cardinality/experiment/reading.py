@@ -12,9 +12,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from cardinality import based_on
-from cardinality.errors import UserError
-from cardinality.strict import Strict
+from cardinality.common.errors import UserError
+from cardinality.common.strict import Strict
+from cardinality.experiment import based_on
 
 LARGEST_FILE = 100_000  # bytes; the suite's own are under 3,000
 

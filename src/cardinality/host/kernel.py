@@ -11,7 +11,7 @@ VERSION = 3
 @lru_cache(maxsize=1)
 def load() -> ctypes.CDLL | None:
     """The library, or nothing where there was no compiler or it is another version's."""
-    spec = find_spec("cardinality.batch_norm")
+    spec = find_spec("cardinality.host.batch_norm")
     if spec is None or spec.origin is None:
         return None
     try:

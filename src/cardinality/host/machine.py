@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from cardinality import kernel
-from cardinality.errors import UserError
+from cardinality.common.errors import UserError
+from cardinality.host import kernel
 
 Device = Literal["cpu", "cuda"]
 DEVICE_NAMES: dict[Device, str] = {"cpu": "CPU", "cuda": "GPU"}

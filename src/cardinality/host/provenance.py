@@ -4,9 +4,9 @@ import platform
 import subprocess
 from importlib.metadata import version
 
-from cardinality.machine import Machine
-from cardinality.plan import ROOT
-from cardinality.records import Provenance
+from cardinality.experiment.plan import ROOT
+from cardinality.host.machine import Machine
+from cardinality.results.records import Provenance
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")
 

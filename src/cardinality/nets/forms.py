@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cardinality.layers import Convolution
-from cardinality.network import Bottleneck, ResNeXt
+from cardinality.nets.layers import Convolution
+from cardinality.nets.network import Bottleneck, ResNeXt
 
 Form = Literal["a", "b"]
 

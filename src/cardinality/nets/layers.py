@@ -1,7 +1,7 @@
 """Convolution and batch norm as every block uses them, each with what goes on beside it.
 
 A block could call torch's layers one after the other; that these are one call each lets
-`cardinality.fast` compute them in one pass over memory, which is what they take their time for.
+`cardinality.nets.fast` compute them in one pass over memory, which is what takes their time.
 """
 
 from collections.abc import Callable

@@ -5,9 +5,9 @@ Modules are named as in torchvision's ``resnet.py``, so that weights move betwee
 
 from torch import Tensor, nn
 
-from cardinality.layers import BatchNorm, Convolution
-from cardinality.preactivation import PreactivationBottleneck
-from cardinality.settings import PAPER_BASE, Architecture, Block, Setting, Stem
+from cardinality.architecture.settings import PAPER_BASE, Architecture, Block, Setting, Stem
+from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.preactivation import PreactivationBottleneck
 
 
 class Bottleneck(nn.Module):

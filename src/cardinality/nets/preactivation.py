@@ -8,7 +8,7 @@ CIFAR.
 
 from torch import Tensor, nn
 
-from cardinality.layers import BatchNorm, Convolution
+from cardinality.nets.layers import BatchNorm, Convolution
 
 
 class PreactivationBottleneck(nn.Module):

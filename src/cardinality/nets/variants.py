@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardinality.layers import BatchNorm, Convolution, replace_layers
-from cardinality.network import initialise
-from cardinality.settings import PAPER_BASE
+from cardinality.architecture.settings import PAPER_BASE
+from cardinality.nets.layers import BatchNorm, Convolution, replace_layers
+from cardinality.nets.network import initialise
 
 # Blocks in each stage: Table 1 of He et al. (2015), arXiv 1512.03385.
 BASIC_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}

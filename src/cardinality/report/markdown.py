@@ -5,9 +5,9 @@ from collections import Counter
 
 import pandas as pd
 
-from cardinality.machine import DEVICE_NAMES
-from cardinality.plan import Numerics, Plan
-from cardinality.tables import Done, Failed, Published
+from cardinality.experiment.plan import Numerics, Plan
+from cardinality.host.machine import DEVICE_NAMES
+from cardinality.report.tables import Done, Failed, Published
 
 DASH = "–"
 LEFT = ("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command")

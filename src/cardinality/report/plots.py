@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
+from cardinality.architecture.settings import PAPER_BASE
 from cardinality.data.images import ImageSet
-from cardinality.markdown import difference
-from cardinality.plan import Entry, Plan
-from cardinality.settings import PAPER_BASE
+from cardinality.experiment.plan import Entry, Plan
+from cardinality.report.markdown import difference
 
 # One colour a series, told apart also by those who see no red or no green (Okabe and Ito).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cardinality import markdown, plots
 from cardinality.data.store import load_images
-from cardinality.datasets import Digits
-from cardinality.plan import Plan
-from cardinality.records import Results
-from cardinality.tables import arithmetic_table, published, trained_table
+from cardinality.experiment.datasets import Digits
+from cardinality.experiment.plan import Plan
+from cardinality.report import markdown, plots
+from cardinality.report.tables import arithmetic_table, published, trained_table
+from cardinality.results.records import Results
 
 
 def render(plan: Plan, results: Results) -> tuple[str, list[Path]]:

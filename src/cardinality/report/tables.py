@@ -11,10 +11,10 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from cardinality.complexity import block_parameters, deviation, solve
-from cardinality.errors import UserError
-from cardinality.plan import ROOT, Entry, Plan, Run
-from cardinality.records import Record
+from cardinality.architecture.complexity import block_parameters, deviation, solve
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import ROOT, Entry, Plan, Run
+from cardinality.results.records import Record
 
 # Records of finished runs by the run's name, and why others failed.
 Done = Mapping[str, Record]

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cardinality.machine import Machine
-from cardinality.plan import Run
-from cardinality.records import Record
+from cardinality.experiment.plan import Run
+from cardinality.host.machine import Machine
+from cardinality.results.records import Record
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from cardinality.errors import UserError
-from cardinality.plan import Numerics, Run, digest
-from cardinality.strict import Strict
+from cardinality.common.errors import UserError
+from cardinality.common.strict import Strict
+from cardinality.experiment.plan import Numerics, Run, digest
 
 if TYPE_CHECKING:  # training imports torch, which nothing that only reads needs
-    from cardinality.training import Epoch
+    from cardinality.training.trainer import Epoch
 
 Status = Literal["done", "failed", "missing"]
 
@@ -68,7 +68,7 @@ class Record(Strict):
     """What is kept of one run besides its epochs.
 
     Attributes:
-        name: of the run (`cardinality.plan.Run.name`).
+        name: of the run (`cardinality.experiment.plan.Run.name`).
         status: ``done`` or ``failed``.
         failure: why it failed.
         configuration: the run's effective configuration, which its name is a hash of.

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from cardinality.configuration import Training
+from cardinality.common.files import written_aside
 from cardinality.data.device import Waited, batches, channel_statistics
 from cardinality.data.store import DataSet
-from cardinality.fast import use_fast_paths
-from cardinality.files import written_aside
-from cardinality.network import ResNeXt
-from cardinality.plan import Run
-from cardinality.variants import use_ghost_batch_norm
+from cardinality.experiment.configuration import Training
+from cardinality.experiment.plan import Run
+from cardinality.nets.fast import use_fast_paths
+from cardinality.nets.network import ResNeXt
+from cardinality.nets.variants import use_ghost_batch_norm
 
 EVALUATION_BATCH = 500
 # Steps after which the loss is looked at: a GPU has to be waited for, which it should be seldom.

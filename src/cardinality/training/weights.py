@@ -10,11 +10,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cardinality.errors import UserError
-from cardinality.files import written_aside
-from cardinality.network import ResNeXt
-from cardinality.settings import Architecture, Setting, Stem
-from cardinality.training import Trainer
+from cardinality.architecture.settings import Architecture, Setting, Stem
+from cardinality.common.errors import UserError
+from cardinality.common.files import written_aside
+from cardinality.nets.network import ResNeXt
+from cardinality.training.trainer import Trainer
 
 # Under which key checkpoints keep the net: this suite's training, torchvision's references.
 CHECKPOINT_KEYS = ("net", "model", "state_dict")
