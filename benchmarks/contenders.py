@@ -24,7 +24,9 @@ from cardinality.data.images import Images, ImageSet
 from cardinality.experiment.plan import Run
 from cardinality.nets.layers import Convolution
 from cardinality.nets.network import ResNeXt
-from cardinality.training.trainer import CHECKED_EVERY, Tally, Trainer, exact_float32
+from cardinality.training.numerics import exact_float32
+from cardinality.training.tally import Tally
+from cardinality.training.trainer import CHECKED_EVERY, Trainer
 
 # Of made images, an epoch of them, again and again. A GPU is through them so soon that a loader's
 # new beginning would count for more than with CIFAR-10's 391.

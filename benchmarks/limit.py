@@ -14,7 +14,8 @@ from benchmarks.scales import SCALES, runs, where
 from benchmarks.variants import one_batch
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import Machine
-from cardinality.training.trainer import Trainer, exact_float32
+from cardinality.training.numerics import exact_float32
+from cardinality.training.trainer import Trainer
 
 
 def limit(machine: Machine) -> Iterator[Measurement]:

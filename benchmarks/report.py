@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks import ROOT
 from benchmarks.measure import Measurement
 from cardinality.architecture.settings import Setting
-from cardinality.experiment.plan import ROOT
 from cardinality.host.machine import Machine
+from cardinality.host.provenance import Provenance
 from cardinality.report.markdown import to_markdown
 from cardinality.report.plots import COLOURS, save
-from cardinality.results.records import Provenance
 
 DASH = "–"
 NUMBERS = {key: [""] for key in ("depth", "batch", "value", "lowest", "highest")}

@@ -26,6 +26,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from benchmarks import ROOT
 from benchmarks.contenders import again, made_images, plain, suite, with_timm
 from benchmarks.limit import limit, profile
 from benchmarks.measure import (
@@ -48,7 +49,7 @@ from cardinality.data.folders import ClassFolders
 from cardinality.data.store import load_images
 from cardinality.data.streamed import PREFETCH, default_workers
 from cardinality.experiment.datasets import Folders
-from cardinality.experiment.plan import ROOT, Run
+from cardinality.experiment.plan import Run
 from cardinality.host.machine import Machine, check_usable, detect
 from cardinality.host.memory import keep_freed_memory, peak, start_peak
 from cardinality.host.provenance import provenance

@@ -15,7 +15,7 @@ from cardinality.host.machine import Machine
 from cardinality.nets.fast import FusedBatchNorm, Packed, Pointwise, faster, pack
 from cardinality.nets.layers import Convolution, replace_layers
 from cardinality.nets.network import ResNeXt
-from cardinality.training.trainer import exact_float32
+from cardinality.training.numerics import exact_float32
 
 OURS = (Pointwise, Packed, FusedBatchNorm)
 

@@ -10,8 +10,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cardinality.architecture.settings import Architecture
 from cardinality.experiment.configuration import Ablation
-from cardinality.experiment.plan import ROOT
 from cardinality.experiment.reading import load
+from tests.places import ROOT
 
 # The paper's depth in each role, on ImageNet (Tables 3 and 4).
 PAPER_DEPTHS = {"base": 50, "deep": 101, "double": 200, "residual": 50}

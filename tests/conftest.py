@@ -54,7 +54,7 @@ def put_records() -> Callable[..., None]:
     """Write records with made figures, as if the runs of a plan had been computed."""
 
     def put(plan: Plan, results: Results, skip: int = 0, failures: int = 0) -> None:
-        from cardinality.training.trainer import Epoch
+        from cardinality.results.epochs import Epoch
 
         runs = plan.runs()
         for number, run in enumerate(runs[: len(runs) - skip]):

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.experiment.plan import PROTOCOLS, make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.render import render
 from cardinality.results.records import Results
+from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(
@@ -151,7 +152,7 @@ def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
 
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
-        committed = load(path, Protocol, bases=path.parent).committed
+        committed = load(path, Protocol, bases=PROTOCOLS).committed
         assert (f"/results/{path.stem}/" in ignored) != committed
 
 

@@ -1,6 +1,6 @@
 """A scale at which a run takes a second, and where made records say they come from."""
 
-from cardinality.results.records import Provenance
+from cardinality.host.provenance import Provenance
 
 TINY_PROTOCOL = """\
 title: A scale for tests

@@ -20,10 +20,11 @@ from cardinality.architecture.complexity import (
 )
 from cardinality.architecture.settings import Architecture, Setting, Stem
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.experiment.plan import make_plan
 from cardinality.host.machine import Machine
 from cardinality.nets.network import Bottleneck, ResNeXt
 from cardinality.report.tables import read_paper
+from tests.places import ROOT
 
 REFERENCE = Setting(1, 64)
 

@@ -11,10 +11,11 @@ from torchvision import models
 
 from cardinality.architecture.complexity import Complexity, Layer, by_stage, complexity, layers
 from cardinality.architecture.settings import BLOCKS, PAPER_BASE, STEMS, Architecture, Setting
-from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.experiment.plan import make_plan
 from cardinality.host.machine import Machine
 from cardinality.nets.network import ResNeXt
 from tests.comparison import count_macs, count_parameters, on_meta, rows_at_the_papers_depths
+from tests.places import ROOT
 
 ABLATIONS = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
 PROTOCOLS = sorted(path.stem for path in (ROOT / "ablations" / "protocols").glob("*.yaml"))

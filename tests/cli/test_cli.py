@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.cli import commands as cli
-from cardinality.cli.commands import main
+from cardinality.cli import app as cli
+from cardinality.cli.app import main
 from cardinality.cli.options import parse_duration
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan, make_plan

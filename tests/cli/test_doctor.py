@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from cardinality.cli import doctor
-from cardinality.cli.commands import main
+from cardinality.cli.app import main
 from cardinality.experiment.plan import Numerics, Plan, make_plan
 from cardinality.host.machine import Machine
 

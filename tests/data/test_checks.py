@@ -16,7 +16,7 @@ from cardinality.data import checks
 from cardinality.data.decoding import UnreadableImage, decode, open_image
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.experiment.datasets import Folders
-from cardinality.training.trainer import Tally
+from cardinality.training.tally import Tally
 from tests.made_images import made_folders, noise, write_set
 
 

@@ -21,7 +21,10 @@ from cardinality.data.streamed import Choices, Decoder, StreamedImages
 from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Folders
 from cardinality.experiment.plan import Numerics, Run
-from cardinality.training.trainer import Stopped, Trainer, train, weights_checksum
+from cardinality.training.checkpoint import train
+from cardinality.training.ends import Stopped
+from cardinality.training.trainer import Trainer
+from cardinality.training.weights import weights_checksum
 from tests.made_images import DATA, made_folders, needs, noise, write_set
 
 CPU = torch.device("cpu")

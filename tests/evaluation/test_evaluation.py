@@ -11,12 +11,12 @@ import torch
 import torchvision
 from PIL import Image
 
-from cardinality.cli.commands import main
+from cardinality.cli.app import main
 from cardinality.common.errors import UserError
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.decoding import decode
-from cardinality.data.folders import scan
 from cardinality.data.images import ImageSet
+from cardinality.data.listing import scan
 from cardinality.data.store import load_images
 from cardinality.evaluation.evaluate import Crops, count_errors, find_samples, interval, stream
 from cardinality.execution.worker import compute

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Ablation, Protocol
-from cardinality.experiment.plan import ROOT
+from cardinality.experiment.plan import PROTOCOLS
 from cardinality.experiment.reading import load
+from tests.places import ROOT
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 
 
@@ -186,4 +187,4 @@ def test_the_suites_own_files_say_what_they_must() -> None:
         assert ablation.title
         assert ablation.question.endswith("?")
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
-        assert load(path, Protocol, bases=path.parent).evidence
+        assert load(path, Protocol, bases=PROTOCOLS).evidence

@@ -180,7 +180,7 @@ def test_this_machine_is_described() -> None:
 
 def test_planning_and_rendering_import_no_torch() -> None:
     code = (
-        "import sys, cardinality.cli.commands;"
+        "import sys, cardinality.cli.app;"
         "import cardinality.report.render, cardinality.execution.driver;"
         "from cardinality.host.machine import detect;"
         "from cardinality.experiment.plan import make_plan;"

@@ -17,14 +17,16 @@ from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
 from cardinality.experiment.configuration import Ablation, Protocol, Training
 from cardinality.experiment.datasets import Cifar, DataSpec, Digits
-from cardinality.experiment.plan import ROOT, Plan, Run, make_plan
+from cardinality.experiment.plan import PROTOCOLS, Plan, Run, make_plan
 from cardinality.experiment.reading import load
 from cardinality.host.machine import Machine
-from cardinality.training.trainer import Trainer, scheduler
+from cardinality.training.schedule import scheduler
+from cardinality.training.trainer import Trainer
 from tests.made_images import DATA, made_folders, needs, noise
+from tests.places import ROOT
 
 FOLDER = ROOT / "ablations" / "protocols"
-PROTOCOLS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 ABLATIONS = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
 MACHINE = Machine("cpu", "a CPU", 2, False)
 
@@ -34,16 +36,16 @@ def plan(ablation: str, protocol: str, batch: int | None = None) -> Plan:
 
 
 def protocol(name: str) -> Protocol:
-    return load(FOLDER / f"{name}.yaml", Protocol, bases=FOLDER)
+    return load(FOLDER / f"{name}.yaml", Protocol, bases=PROTOCOLS)
 
 
 def test_there_are_the_protocols_of_the_documents() -> None:
     names = {"quick", "cifar10", "cifar100", "cifar10-short", "cifar10-small"}
-    assert names | {"imagenet", "imagenette"} <= set(PROTOCOLS)
+    assert names | {"imagenet", "imagenette"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("ablation", ABLATIONS)
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_question_can_be_planned_at_every_scale(name: str, ablation: str) -> None:
     made = plan(ablation, name)
     for entry in made.entries:
@@ -138,7 +140,7 @@ def write(folder: Path, **files: str) -> Path:
 
 
 def load_from(folder: Path, name: str) -> Protocol:
-    return load(folder / f"{name}.yaml", Protocol, bases=FOLDER)
+    return load(folder / f"{name}.yaml", Protocol, bases=PROTOCOLS)
 
 
 def test_keys_are_merged_deeply(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def shortened(run: Run, batch: int, epochs: int) -> Run:
     return replace(run, training=training)
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_nets_train_a_step_on_images_of_their_shape(name: str) -> None:
     entries = plan("table3", name).entries[:5:4] + plan("residual", name).entries[3:]
     assert [entry.key[::2] for entry in entries] == [

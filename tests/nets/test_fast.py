@@ -22,9 +22,9 @@ from cardinality.nets.fast import (
     faster,
     use_fast_paths,
 )
+from cardinality.nets.ghost import GhostBatchNorm2d
 from cardinality.nets.layers import BatchNorm, Convolution
 from cardinality.nets.network import ResNeXt, build
-from cardinality.nets.variants import GhostBatchNorm2d
 
 needs_kernel = pytest.mark.skipif(
     not detect("cpu").kernel, reason="batch_norm.cpp was not built: no C++ compiler"

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from cardinality.architecture.settings import Setting
 from cardinality.experiment.configuration import Ablation
-from cardinality.experiment.plan import ROOT
 from cardinality.experiment.reading import load
 from cardinality.nets.forms import Form, SplitBottleneck, as_form_c, convert, join, split
 from cardinality.nets.network import Bottleneck, ResNeXt, build
@@ -23,6 +22,7 @@ from tests.comparison import (
     randomise,
     train,
 )
+from tests.places import ROOT
 
 FORMS: list[Form] = ["a", "b"]
 SETTINGS = sorted(

@@ -14,7 +14,6 @@ from torch import nn
 
 from cardinality.architecture.complexity import block_parameters, complexity, layers
 from cardinality.architecture.settings import IMAGENET_BLOCKS, Architecture, Setting, Stem
-from cardinality.experiment.plan import ROOT
 from cardinality.nets.forms import as_form_c
 from cardinality.nets.layers import Convolution
 from cardinality.nets.network import ResNeXt, build
@@ -28,6 +27,7 @@ from tests.comparison import (
     train,
 )
 from tests.nets import wrong_nets as wrong
+from tests.places import ROOT
 
 PAGE = (ROOT / "docs" / "counts.md").read_text(encoding="utf-8")
 

@@ -16,15 +16,12 @@ from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Precision
-from cardinality.training.trainer import (
-    Diverged,
-    Stopped,
-    Tally,
-    Trainer,
-    scheduler,
-    train,
-    weights_checksum,
-)
+from cardinality.training.checkpoint import train
+from cardinality.training.ends import Diverged, Stopped
+from cardinality.training.schedule import scheduler
+from cardinality.training.tally import Tally
+from cardinality.training.trainer import Trainer
+from cardinality.training.weights import weights_checksum
 
 
 def nothing(_epochs: float) -> None:

@@ -20,7 +20,9 @@ from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Machine
 from cardinality.nets.fast import faster
 from cardinality.nets.layers import Convolution
-from cardinality.training.trainer import Trainer, exact_float32, weights_checksum
+from cardinality.training.numerics import exact_float32
+from cardinality.training.trainer import Trainer
+from cardinality.training.weights import weights_checksum
 
 # How far a grouped convolution may lie from float64, as the norm of the difference relative to
 # the norm of the result: some tens of units in the last place of each precision's operands.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cardinality.common.errors import UserError
 from cardinality.data.decoding import ENDINGS, UnreadableImage, open_image
-from cardinality.data.folders import File, Split, fingerprint
+from cardinality.data.listing import File, Split, fingerprint
 from cardinality.experiment.datasets import Folders
 
 # Part of the kept result's name; to be raised when the checks change.
@@ -25,7 +25,7 @@ def check(train: Split, test: Split, data: Folders, cache: Path) -> None:
     """Check both splits against each other, the protocol and themselves.
 
     Args:
-        train, test: as `cardinality.data.folders.scan` found them.
+        train, test: as `cardinality.data.listing.scan` found them.
         data: what the protocol says of them.
         cache: folder in which it is kept that they are good.
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardinality.common.errors import UserError
-from cardinality.data import folders
 from cardinality.data.decoding import ENDINGS, decode
 from cardinality.data.images import Images, ImageSet, Statistics
+from cardinality.data.listing import Split, fingerprint, list_files
 from cardinality.experiment.datasets import Cifar
 
 # Part of the cache's name; to be raised when the same files would give other arrays.
@@ -49,10 +49,10 @@ def find(data: Cifar, root: Path) -> Path:
     )
 
 
-def fingerprint(place: Path) -> str:
+def state_of_files(place: Path) -> str:
     """Changes with the name, size or time of change of any file of a set; 16 digits."""
-    files = tuple(folders.list_files(place.parent, place.name))
-    return folders.fingerprint([folders.Split(place.parent, {place.name: files})], times=True)
+    files = tuple(list_files(place.parent, place.name))
+    return fingerprint([Split(place.parent, {place.name: files})], times=True)
 
 
 def read(data: Cifar, place: Path) -> Images:

@@ -10,11 +10,11 @@ import numpy as np
 from filelock import FileLock
 
 from cardinality.common.files import written_aside
+from cardinality.common.workspace import workspace
 from cardinality.data import cifar, digits
 from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.images import Images, ImageSet
 from cardinality.experiment.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
-from cardinality.experiment.plan import ROOT
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
 FORMAT = 2
@@ -24,8 +24,8 @@ DataSet = Images | ClassFolders
 
 
 def data_root() -> Path:
-    """The folder for data: ``$CARDINALITY_DATA``, or data/ in the checkout."""
-    return Path(os.environ.get("CARDINALITY_DATA") or ROOT / "data")
+    """The folder for data: ``$CARDINALITY_DATA``, or data/ in the workspace."""
+    return Path(os.environ.get("CARDINALITY_DATA") or workspace() / "data")
 
 
 def cache_folder(root: Path) -> Path:
@@ -85,7 +85,7 @@ def _cached(data: Digits | Cifar) -> Path:
         parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
     else:
         # A copy that was mended or replaced is read anew.
-        files = cifar.fingerprint(cifar.find(data, data_root()))
+        files = cifar.state_of_files(cifar.find(data, data_root()))
         parameters = {"version": cifar.VERSION, "name": data.name, "files": files}
     text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]

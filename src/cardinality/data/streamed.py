@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 
 from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
-from cardinality.data.folders import Sample
+from cardinality.data.listing import Sample
 from cardinality.experiment.datasets import Folders
 from cardinality.host.processes import end_with_parent
 

@@ -25,14 +25,14 @@ from cardinality.common.files import written_aside
 from cardinality.common.strict import Strict
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.decoding import ENDINGS, UnreadableImage, decode
-from cardinality.data.folders import Sample, scan
 from cardinality.data.images import Statistics
+from cardinality.data.listing import Sample, scan
 from cardinality.data.streamed import Answer, collate
 from cardinality.host.machine import Precision
+from cardinality.host.provenance import Provenance
 from cardinality.nets.network import ResNeXt
 from cardinality.report.markdown import number, to_markdown
-from cardinality.results.records import Provenance
-from cardinality.training.trainer import exact_float32
+from cardinality.training.numerics import exact_float32
 
 Views = Literal["center", "ten"]
 BATCH = 50

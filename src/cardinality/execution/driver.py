@@ -16,7 +16,8 @@ from cardinality.execution.display import Display
 from cardinality.execution.executors import Pool
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import check_usable
-from cardinality.results.records import Provenance, Results
+from cardinality.host.provenance import Provenance
+from cardinality.results.records import Results
 
 
 @dataclass

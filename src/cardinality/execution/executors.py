@@ -19,7 +19,8 @@ import psutil
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import Machine
 from cardinality.host.processes import end_with_parent
-from cardinality.results.records import Provenance, Report, Results, make_record
+from cardinality.host.provenance import Provenance
+from cardinality.results.records import Report, Results, make_record
 
 # What one small run takes at most (torch itself, the images, a net of some million parameters).
 MEMORY_PER_RUN = 1.5 * 2**30
@@ -153,7 +154,7 @@ def _nothing() -> None:
 
 def _work(run: Run, folder: Path, provenance: Provenance) -> Report:
     from cardinality.execution.worker import compute
-    from cardinality.training.trainer import Stopped
+    from cardinality.training.ends import Stopped
 
     said = -1.0
 

@@ -11,9 +11,12 @@ from cardinality.data.store import DataSet, load_images
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.plan import Run
 from cardinality.host.memory import peak, start_peak
-from cardinality.results.records import Provenance, Report, Results, make_record
-from cardinality.training.trainer import Diverged, Stopped, Trainer, train, weights_checksum
-from cardinality.training.weights import save_weights
+from cardinality.host.provenance import Provenance
+from cardinality.results.records import Report, Results, make_record
+from cardinality.training.checkpoint import train
+from cardinality.training.ends import Diverged, Stopped
+from cardinality.training.trainer import Trainer
+from cardinality.training.weights import save_weights, weights_checksum
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from cardinality.common import workspace
 from cardinality.common.errors import UserError
 
 KEY = "based_on"
@@ -12,12 +13,12 @@ Content = dict[str, Any]
 Link = tuple[Path, Content]
 
 
-def chain(path: Path, folder: Path, read: Callable[[Path], Content]) -> list[Link]:
+def chain(path: Path, kind: str, read: Callable[[Path], Content]) -> list[Link]:
     """A file, the one that it is based on, and so on to the one that is based on none.
 
     Args:
         path: the file.
-        folder: where a name is looked for that is not beside the file which has it.
+        kind: of file, where a name is looked for that is not beside the file which has it.
         read: reads one file.
 
     Raises:
@@ -30,19 +31,19 @@ def chain(path: Path, folder: Path, read: Callable[[Path], Content]) -> list[Lin
         links.append((path, content))
         if name is None:
             return links
-        base = _find(path, name, folder)
+        base = _find(path, name, workspace.folders(kind))
         if base.resolve() in {link.resolve() for link, _ in links}:
             raise UserError(f"{path}: {KEY}: {name!r} leads back to itself; allowed: no circle")
         path = base
 
 
-def _find(path: Path, name: object, folder: Path) -> Path:
-    places = dict.fromkeys((path.parent, folder))
-    for place in places:
+def _find(path: Path, name: object, folders: Sequence[Path]) -> Path:
+    places = list({place.resolve(): place for place in (path.parent, *folders)}.values())
+    for number, place in enumerate(places):
         # A name, not a path: it is one of the names of files that are there.
-        known = {file.stem: file for file in place.glob("*.yaml")}
-        own = name == path.stem and place == path.parent != folder
-        if own and (folder / path.name).is_file():
+        known = {file.stem: file for file in sorted(place.glob("*.yaml"))}
+        later = any((other / path.name).is_file() for other in places[number + 1 :])
+        if name == path.stem and place.resolve() == path.parent.resolve() and later:
             continue  # a user's own quick.yaml may be based on the suite's
         if isinstance(name, str) and name in known:
             return known[name]

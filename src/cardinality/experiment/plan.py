@@ -11,14 +11,15 @@ from typing import Any
 
 from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.architecture.settings import Architecture, Role, Setting
+from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Ablation, Protocol, Row, Training
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.reading import load
 from cardinality.host.machine import Device, Machine, Precision
 
-# The checkout: the package is installed from it in editable form.
-ROOT = Path(__file__).resolve().parents[3]
+# Where ablations and protocols lie, below a workspace.
+ABLATIONS, PROTOCOLS = "ablations", "ablations/protocols"
 
 # Part of every run's identity. To be raised when a change of the code gives the same
 # configuration another result, so that no table mixes runs from before and after.
@@ -240,11 +241,10 @@ def make_plan(
     Raises:
         UserError: a file that is missing or wrong, or a net that cannot be built.
     """
-    folder = ROOT / "ablations"
-    ablation_path = find(ablation, folder, "ablation")
-    protocol_path = find(protocol, folder / "protocols", "protocol")
+    ablation_path = find(ablation, ABLATIONS)
+    protocol_path = find(protocol, PROTOCOLS)
     question = load(ablation_path, Ablation)
-    scale = load(protocol_path, Protocol, bases=folder / "protocols")
+    scale = load(protocol_path, Protocol, bases=PROTOCOLS)
     count = scale.seeds if seeds is None else seeds
     if count < 1:
         raise UserError(f"seeds {count}: at least 1")
@@ -298,18 +298,24 @@ def _lines(ablation: Ablation) -> Iterator[tuple[Role, Row]]:
             yield row.depth or role, row
 
 
-def find(name: str, folder: Path, kind: str) -> Path:
+def find(name: str, place: str) -> Path:
     """The file that a name or path stands for.
+
+    Args:
+        name: of a file in the workspace or among the suite's own, or a path that ends in .yaml.
+        place: `ABLATIONS` or `PROTOCOLS`.
 
     Raises:
         UserError: there is none, with the names that there are.
     """
+    kind = Path(place).name.removesuffix("s")
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        path = folder / f"{name}.yaml"
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) or not path.is_file():
-            allowed = ", ".join(sorted(file.stem for file in folder.glob("*.yaml")))
+        found = workspace.find(place, name, ".yaml")
+        if found is None:
+            allowed = ", ".join(workspace.names(place, ".yaml"))
             raise UserError(f"{kind} {name!r}: no such {kind}; allowed: {allowed}, or a .yaml file")
+        path = found
     if not path.is_file():
         raise UserError(f"{path}: no such file; allowed: a {kind}'s name or a .yaml file")
     # The name becomes a folder or a file in results/.

@@ -51,13 +51,14 @@ _Loader.add_implicit_resolver(
 Model = TypeVar("Model", bound=Strict)
 
 
-def load(path: Path, model: type[Model], bases: Path | None = None) -> Model:
+def load(path: Path, model: type[Model], bases: str | None = None) -> Model:
     """Read and check one YAML file.
 
     Args:
         path: the file.
         model: what it must say.
-        bases: the folder of the files that it may be `based_on`; None where it may not.
+        bases: the kind of file that it may be `based_on` (`cardinality.common.workspace.find`);
+            None where it may not.
 
     Raises:
         UserError: in one line, with the file, the key, what is wrong and what is allowed.

@@ -18,8 +18,8 @@ from torch.nn.functional import avg_pool2d, conv2d, linear
 from cardinality.experiment.plan import Numerics
 from cardinality.host import kernel
 from cardinality.host.machine import Precision
+from cardinality.nets.ghost import GhostBatchNorm2d
 from cardinality.nets.layers import BatchNorm, Convolution, replace_layers
-from cardinality.nets.variants import GhostBatchNorm2d
 
 # Channels that a CPU's convolution wants in a group, by precision and stride; narrower groups are
 # packed up to it, and where nothing stands they are left alone. As benchmarks/groups.py found,

@@ -6,14 +6,14 @@ Errors are in percent; lower is better. Missing stays missing.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 
 import pandas as pd
 
 from cardinality.architecture.complexity import block_parameters, deviation, solve
+from cardinality.common import workspace
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import ROOT, Entry, Plan, Run
+from cardinality.experiment.plan import Entry, Plan, Run
 from cardinality.results.records import Record
 
 # Records of finished runs by the run's name, and why others failed.
@@ -27,10 +27,9 @@ def read_paper(name: str) -> pd.DataFrame:
     Raises:
         UserError: there is no such file.
     """
-    folder = ROOT / "paper_tables"
-    path = folder / f"{name}.csv"
-    if Path(name).name != name or not path.is_file():
-        allowed = ", ".join(sorted(file.stem for file in folder.glob("*.csv")))
+    path = workspace.find("paper_tables", name, ".csv")
+    if path is None:
+        allowed = ", ".join(workspace.names("paper_tables", ".csv"))
         raise UserError(f"paper: no figures {name!r} in paper_tables/; allowed: {allowed}")
     return pd.read_csv(path)
 

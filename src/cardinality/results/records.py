@@ -17,16 +17,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
 from cardinality.experiment.plan import Numerics, Run, digest
-
-if TYPE_CHECKING:  # training imports torch, which nothing that only reads needs
-    from cardinality.training.trainer import Epoch
+from cardinality.host.provenance import Provenance
+from cardinality.results.epochs import Epoch
 
 Status = Literal["done", "failed", "missing"]
 
@@ -44,24 +43,6 @@ class Final(Strict):
     test_loss: float
     top1_error: Percent
     top5_error: Percent | None
-
-
-class Provenance(Strict):
-    """Where and with what a run was computed.
-
-    Attributes:
-        machine: the device's own name.
-        cores: CPU cores that the process might use.
-        versions: of Python and of the libraries that compute.
-        commit: of the code, where it is a git checkout.
-        clean: whether the tree outside results/ was as that commit has it.
-    """
-
-    machine: str
-    cores: int
-    versions: dict[str, str]
-    commit: str | None
-    clean: bool | None
 
 
 class Record(Strict):
@@ -193,7 +174,7 @@ class Results:
             raise UserError(f"{path}: cannot be read: {error}") from None
         return rows
 
-    def write(self, record: Record, epochs: Sequence["Epoch"]) -> None:
+    def write(self, record: Record, epochs: Sequence[Epoch]) -> None:
         """Put a run's folder in place, all at once, and drop what it supersedes."""
         kind = "runs" if record.status == "done" else "failed"
         aside = self.folder / "checkpoints" / f"{record.name}.{os.getpid()}.part"
@@ -223,7 +204,7 @@ def make_record(
     run: Run,
     provenance: Provenance,
     data_checksum: str,
-    epochs: Sequence["Epoch"],
+    epochs: Sequence[Epoch],
     weights_checksum: str | None = None,
     peak_memory: int | None = None,
     failure: str | None = None,

@@ -1,5 +1,6 @@
 """Weights as files: ours with what they need to be used again, and other people's, read safely."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from cardinality.architecture.settings import Architecture, Setting, Stem
 from cardinality.common.errors import UserError
@@ -34,6 +35,15 @@ def save_weights(trainer: Trainer, path: Path) -> None:
     }
     with written_aside(path) as aside:
         save_file(weights, aside, metadata)
+
+
+def weights_checksum(net: nn.Module) -> str:
+    """SHA-256 over the bytes of every weight and buffer; 16 hexadecimal digits of it."""
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,0 +1,69 @@
+"""Where things lie: the user's workspace, and the files that the suite brings along.
+
+Ablations, protocols and the paper's figures are looked for in the workspace first, then among
+those that the suite brings; results and data go to the workspace. In a checkout both are the same
+folder.
+"""
+
+import os
+from pathlib import Path
+
+from cardinality.common.errors import UserError
+from cardinality.common.notes import note
+
+# The environment's name for the workspace; worker processes inherit it.
+VARIABLE = "CARDINALITY_WORKSPACE"
+PACKAGE = Path(__file__).resolve().parents[1]
+# In an installed package its files lie inside it; see setup.py.
+INSIDE = PACKAGE / "shipped"
+
+
+def workspace() -> Path:
+    """The folder that the user works in: ``$CARDINALITY_WORKSPACE``, or the current folder.
+
+    Raises:
+        UserError: the one that was named is not there.
+    """
+    named = os.environ.get(VARIABLE)
+    if named and not Path(named).is_dir():
+        raise UserError(f"workspace {named}: no such folder; allowed: one that is there")
+    return Path(named) if named else Path.cwd()
+
+
+def shipped() -> Path:
+    """The folder with the ablations and the paper's figures that the suite brings along."""
+    return INSIDE if INSIDE.is_dir() else PACKAGE.parents[1]
+
+
+def checkout() -> Path | None:
+    """The suite's own checkout, if this code runs from one; never another repository."""
+    root = PACKAGE.parents[1]
+    inside = (root / ".git").exists() and (root / "src" / PACKAGE.name).resolve() == PACKAGE
+    return root if inside and not INSIDE.is_dir() else None
+
+
+def folders(kind: str) -> list[Path]:
+    """The folders of a kind of file, such as ``ablations/protocols``, in their order."""
+    places = {(root / kind).resolve(): root / kind for root in (workspace(), shipped())}
+    return list(places.values())
+
+
+def names(kind: str, ending: str) -> list[str]:
+    """The names of all files of a kind, without their ending, in alphabetical order."""
+    return sorted({path.stem for folder in folders(kind) for path in folder.glob(f"*{ending}")})
+
+
+def find(kind: str, name: str, ending: str) -> Path | None:
+    """The file of a kind that a name stands for; the workspace's takes the place of the suite's.
+
+    The name must be one of those that are there, so it cannot lead out of the folder.
+    """
+    found = [
+        path
+        for folder in folders(kind)
+        for path in sorted(folder.glob(f"*{ending}"))
+        if path.stem == name and path.is_file()
+    ]
+    if len(found) > 1 and found[0].read_bytes() != found[1].read_bytes():
+        note(f"{found[0]} takes the place of the suite's own {kind}/{found[0].name}")
+    return found[0] if found else None

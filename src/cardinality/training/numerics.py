@@ -1,0 +1,30 @@
+"""How a process computes: its threads, its precision, and the forward pass in it."""
+
+import torch
+from torch import Tensor, nn
+
+from cardinality.experiment.plan import Numerics
+from cardinality.host.machine import Precision
+
+
+def prepare_process(numerics: Numerics) -> None:
+    """Make this process compute as a run's numerics say."""
+    torch.set_num_threads(numerics.threads)
+    exact_float32()
+
+
+def exact_float32() -> None:
+    """Make float32 mean float32 on GPUs too, where convolutions default to the shorter TF32."""
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined] # of run time
+
+
+def forward(net: nn.Module, images: Tensor, precision: Precision) -> Tensor:
+    """Logits in float32, (N, classes), of images (N, 3, side, side) on the net's device.
+
+    In bfloat16 convolutions and the fully connected layer multiply in it; weights stay float32.
+    """
+    mixed = precision == "bfloat16"
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed):
+        logits = net(images)
+    return logits.float()
