@@ -4,13 +4,17 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
+from cardinality.data.images import Identity
 from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
-from cardinality.results.records import Results, make_record
-from tests.tiny import MADE, TINY_ABLATION, TINY_PROTOCOL
+from cardinality.results.folder import Results
+from cardinality.results.images import Correct, checksum
+from cardinality.results.records import make_record
+from tests.tiny import TINY_ABLATION, TINY_PROTOCOL, sitting
 
 # A busy machine is no failure. In CI the same examples are drawn every time; elsewhere new ones.
 settings.register_profile("suite", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -62,17 +66,26 @@ def put_records() -> Callable[..., None]:
             error = (
                 30 - run.architecture.setting.cardinality / 8 + run.seed + run.complexity.macs % 7
             )
-            count = run.training.epochs
+            count = run.epochs
+            # As whole images of those evaluated, since the bits must sum to the error.
+            images = run.data.evaluated_images
+            correct = Correct(np.arange(images) >= round(error / 100 * images))
             epochs = [
-                Epoch(n, 0.1, 2 / n, min(95, 40 * count / n), 2 / n, error + 9 / n - 9 / count,
-                      error / 4, 1.5, 0.1)
+                Epoch(n, 0.1, 2 / n, min(95, 40 * count / n), 2 / n,
+                      correct.error + (9 / n - 9 / count), error / 4, images, 1.5, 0.1)
                 for n in range(1, count + 1)
             ]  # fmt: skip
-            checksums = ("0123456789abcdef", epochs, "fedcba9876543210")
-            record = make_record(run, MADE, *checksums, failure=failure)
+            record = make_record(
+                run,
+                Identity("0123456789abcdef", "pixels"),
+                epochs,
+                [sitting(1, count)],
+                weights_checksum="fedcba9876543210",
+                correct_checksum=checksum(correct.pack()),
+                failure=failure,
+            )
             # As if each had taken the same time and ended at the same moment.
             made = {"seconds": 3.0, "finished": "2026-01-01T00:00:00+00:00"}
-            record = record.model_copy(update=made)
-            results.write(record, epochs)
+            results.write(record.model_copy(update=made), epochs, correct)
 
     return put

@@ -15,7 +15,7 @@ import scipy.stats
 from cardinality.experiment.plan import PROTOCOLS, make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.render import render
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text()

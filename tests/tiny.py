@@ -1,6 +1,7 @@
 """A scale at which a run takes a second, and where made records say they come from."""
 
-from cardinality.host.provenance import Provenance
+from cardinality.host.provenance import Place, Provenance
+from cardinality.results.records import Sitting
 
 TINY_PROTOCOL = """\
 title: A scale for tests
@@ -35,3 +36,24 @@ rows:
 """
 
 MADE = Provenance(machine="a CPU", cores=2, versions={"torch": "2"}, commit="c" * 40, clean=True)
+PLACE = Place(MADE, side_by_side=1)
+
+
+def sitting(first_epoch: int, last_epoch: int, seconds: float = 3.0) -> Sitting:
+    """A made sitting that had its core to itself."""
+    return Sitting(
+        machine=MADE.machine,
+        device=MADE.machine,
+        cores=MADE.cores,
+        side_by_side=1,
+        commit=MADE.commit,
+        clean=MADE.clean,
+        versions=MADE.versions,
+        first_epoch=first_epoch,
+        last_epoch=last_epoch,
+        began="2026-01-01T00:00:00+00:00",
+        ended="2026-01-01T00:00:03+00:00",
+        wall_seconds=seconds,
+        cpu_seconds=seconds,
+        peak_memory=None,
+    )

@@ -15,7 +15,7 @@ from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
 from cardinality.results.estimate import duration, estimate
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 
 Call = Callable[..., tuple[int, str, str]]
 

@@ -126,13 +126,13 @@ def test_result_is_kept_until_a_file_changes(root: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(checks, "open_image", counted)
     first = find(root)
     assert len(opened) == 30
-    assert find(root).checksum() == first.checksum()
+    assert find(root).identity().checksum == first.identity().checksum
     assert len(opened) == 30
     os.utime(a_file(root), ns=(0, 0))
-    assert find(root).checksum() == first.checksum()
+    assert find(root).identity().checksum == first.identity().checksum
     assert len(opened) == 60
     a_file(root).write_bytes(a_file(root, "made/train/class2").read_bytes() + b"longer")
-    assert find(root).checksum() != first.checksum()
+    assert find(root).identity().checksum != first.identity().checksum
 
 
 def test_a_failed_check_is_not_kept(root: Path) -> None:

@@ -60,7 +60,7 @@ def test_both_forms_give_the_same_set(root: Path, monkeypatch: pytest.MonkeyPatc
     write_folders(root)
     write_download(root, monkeypatch)
     folders, download = cifar.read_folders(root / "cifar10"), cifar.read_download(CIFAR10, root)
-    assert folders.checksum() == download.checksum()
+    assert folders.identity().checksum == download.identity().checksum
     assert folders.classes == download.classes
     assert {image.tobytes() for image in folders.train.pixels} == {i.tobytes() for i in TRAIN}
     for pixels, label in zip(folders.train.pixels, folders.train.labels, strict=True):
@@ -70,10 +70,10 @@ def test_both_forms_give_the_same_set(root: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_order_is_by_pixels_not_by_names(root: Path) -> None:
     write_folders(root)
-    before = cifar.read_folders(root / "cifar10").checksum()
+    before = cifar.read_folders(root / "cifar10").identity().checksum
     for number, path in enumerate(sorted((root / "cifar10/train").rglob("*.webp"))):
         path.rename(path.with_name(f"renamed{-number}.webp"))
-    assert cifar.read_folders(root / "cifar10").checksum() == before
+    assert cifar.read_folders(root / "cifar10").identity().checksum == before
 
 
 def test_other_pickles_are_not_loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_read_once_then_from_the_cache(root: Path, monkeypatch: pytest.MonkeyPat
     before = load_images(CIFAR10)
     monkeypatch.setattr(cifar, "read", None)
     after = load_images(CIFAR10)
-    assert after.checksum() == before.checksum()
+    assert after.identity().checksum == before.identity().checksum
     assert after.classes == before.classes
     assert after.channel_statistics() == cifar.STATISTICS["cifar10"]
 
@@ -174,6 +174,6 @@ def test_the_real_set(monkeypatch: pytest.MonkeyPatch) -> None:
     # The means that are published everywhere, to four places.
     means = images.train.pixels.mean(axis=(0, 1, 2)) / 255
     assert means.round(4).tolist() == [0.4914, 0.4822, 0.4465]
-    assert images.checksum() == "b4238ebd1ce10320"
+    assert images.identity().checksum == "b4238ebd1ce10320"
     held = load_images(Cifar(name="cifar10", evaluate_on="held-out"))
     assert np.bincount(held.test.labels).tolist() == [500] * 10

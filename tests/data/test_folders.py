@@ -21,11 +21,13 @@ from cardinality.data.streamed import Choices, Decoder, StreamedImages
 from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Folders
 from cardinality.experiment.plan import Numerics, Run
-from cardinality.training.checkpoint import train
+from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Stopped
+from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import weights_checksum
 from tests.made_images import DATA, made_folders, needs, noise, write_set
+from tests.tiny import PLACE
 
 CPU = torch.device("cpu")
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
@@ -202,16 +204,18 @@ def run_on(data: Folders) -> Run:
 def test_stopped_and_resumed_run_ends_with_the_same_bits(root: Path, tmp_path: Path) -> None:
     found, run = find(root, AUGMENTED), run_on(AUGMENTED)
     whole = Trainer(run, found)
-    train(whole, tmp_path / "whole.pt", lambda _: None)
+    train(whole, tmp_path / "whole.pt", lambda _: None, Watch(PLACE, whole.device))
 
     def stop(done: float) -> None:
         if done > 1:
             raise Stopped
 
+    stopped = Trainer(run, found)
     with pytest.raises(Stopped):
-        train(Trainer(run, found), tmp_path / "parts.pt", stop)
+        train(stopped, tmp_path / "parts.pt", stop, Watch(PLACE, stopped.device))
     resumed = Trainer(run, found)
-    train(resumed, tmp_path / "parts.pt", lambda _: None)
+    before = restore(resumed, tmp_path / "parts.pt")
+    train(resumed, tmp_path / "parts.pt", lambda _: None, Watch(PLACE, resumed.device), before)
     assert weights_checksum(resumed.net) == weights_checksum(whole.net)
     assert [epoch.train_loss for epoch in resumed.epochs] == [
         epoch.train_loss for epoch in whole.epochs

@@ -23,9 +23,9 @@ from cardinality.execution.worker import compute
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan
 from cardinality.nets.network import build
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 from tests.made_images import DATA, needs, noise, write_split
-from tests.tiny import MADE
+from tests.tiny import PLACE
 
 CPU = torch.device("cpu")
 
@@ -99,7 +99,7 @@ def test_a_runs_own_weights_have_the_error_of_its_record(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run, results = tiny.runs()[0], Results(tmp_path / "results")
-    assert compute(run, results.folder, MADE, lambda _epochs: None).outcome == "done"
+    assert compute(run, results.folder, PLACE, lambda _epochs: None).outcome == "done"
     record = results.read(run.name)
     assert record is not None
     assert record.final is not None

@@ -17,9 +17,9 @@ from cardinality.execution.driver import compute_all, missing
 from cardinality.execution.executors import side_by_side
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Machine
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 from tests.made_images import MADE_FOLDERS, write_set
-from tests.tiny import MADE, TINY_PROTOCOL
+from tests.tiny import MADE, PLACE, TINY_PROTOCOL
 
 COMMAND = [str(Path(sys.executable).with_name("cardinality"))]
 
@@ -213,7 +213,7 @@ def test_a_failure_that_passes_keeps_the_checkpoint(
 
     def compute(folder: str) -> Results:
         results = Results(tmp_path / folder)
-        worker.compute(tiny.runs()[0], results.folder, MADE, lambda _epochs: None)
+        worker.compute(tiny.runs()[0], results.folder, PLACE, lambda _epochs: None)
         return results
 
     def full(*_: object) -> None:

@@ -66,9 +66,9 @@ def test_planning_needs_no_torch() -> None:
 def rates(training: Training) -> list[float]:
     """The rate in each epoch, of one step each."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=training.rate)
-    schedule = scheduler(optimizer, training, steps=1)
+    schedule = scheduler(optimizer, training, images=training.batch)
     found = []
-    for _ in range(training.epochs):
+    for _ in range(training.all_epochs(training.batch)):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()

@@ -13,7 +13,7 @@ from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.render import as_recorded, render
 from cardinality.report.tables import published, read_paper
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 
 GOLDEN = Path(__file__).parent / "golden"
 Put = Callable[..., None]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 
 Put = Callable[..., None]
 

@@ -16,12 +16,14 @@ from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Precision
-from cardinality.training.checkpoint import train
+from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Diverged, Stopped
 from cardinality.training.schedule import scheduler
+from cardinality.training.sittings import Watch
 from cardinality.training.tally import Tally
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import weights_checksum
+from tests.tiny import PLACE
 
 
 def nothing(_epochs: float) -> None:
@@ -41,7 +43,8 @@ def images(run: Run, data_root: Path) -> Images:
 
 def finished(run: Run, images: Images, checkpoint: Path) -> Trainer:
     trainer = Trainer(run, images)
-    train(trainer, checkpoint, nothing)
+    before = restore(trainer, checkpoint) if checkpoint.exists() else ()
+    train(trainer, checkpoint, nothing, Watch(PLACE, trainer.device), before)
     return trainer
 
 
@@ -74,8 +77,9 @@ def test_stopped_and_resumed_is_as_if_untouched(
             raise Stopped
 
     untouched = finished(run, images, tmp_path / "untouched")
+    trainer = Trainer(run, images)
     with pytest.raises(Stopped):
-        train(Trainer(run, images), tmp_path / "stopped", stop)
+        train(trainer, tmp_path / "stopped", stop, Watch(PLACE, trainer.device))
     torch.manual_seed(99)  # another process would be in another state
     resumed = finished(run, images, tmp_path / "stopped")
     assert figures(resumed) == figures(untouched)

@@ -26,7 +26,7 @@ from cardinality.common.workspace import workspace
 if TYPE_CHECKING:
     from cardinality.experiment.plan import Plan
     from cardinality.host.machine import Machine
-    from cardinality.results.records import Results
+    from cardinality.results.folder import Results
 
 
 def _open(
@@ -40,7 +40,7 @@ def _open(
 ) -> "tuple[Plan, Results, Machine]":
     from cardinality.experiment.plan import make_plan
     from cardinality.host.machine import detect
-    from cardinality.results.records import Results
+    from cardinality.results.folder import Results
 
     if data is not None:  # workers inherit it
         os.environ["CARDINALITY_DATA"] = str(data.absolute())
@@ -173,7 +173,9 @@ def _committed(plan: "Plan", found: "Results") -> bool:
 
     recorded, _ = as_recorded(plan, found)
     records = [found.read(run.name) for run in recorded.runs()]
-    machines = sorted({record.provenance.machine for record in records if record is not None})
+    machines = sorted(
+        {sitting.device for record in records if record is not None for sitting in record.sittings}
+    )
     if not plan.protocol.committed or not machines:
         return False
     print(

@@ -36,10 +36,11 @@ CHUNK = 1000
 
 @dataclass(frozen=True)
 class Sources:
-    """Source digits: ``glyphs`` (N, 8, 8) in [0, 1] and their ``labels`` (N,)."""
+    """Source digits: ``glyphs`` (N, 8, 8) in [0, 1], their ``labels`` (N,) and ``numbers`` (N,)."""
 
     glyphs: Floats
     labels: NDArray[np.int64]
+    numbers: NDArray[np.int64]
 
 
 def split_sources(evaluate_on: Literal["test", "held-out"]) -> tuple[Sources, Sources]:
@@ -55,7 +56,8 @@ def split_sources(evaluate_on: Literal["test", "held-out"]) -> tuple[Sources, So
         train, evaluated = rest, held_out
 
     def take(chosen: NDArray[np.int64]) -> Sources:
-        return Sources(bunch.images[chosen] / 16.0, bunch.target[chosen].astype(np.int64))
+        labels = bunch.target[chosen].astype(np.int64)
+        return Sources(bunch.images[chosen] / 16.0, labels, chosen)
 
     return take(train), take(evaluated)
 
@@ -156,7 +158,7 @@ def draw(rng: np.random.Generator, sources: Sources, n: int, side: int) -> Image
     canvas = paint(canvas, cover, stroke_colours(rng, background, 0.75))
     noise = rng.uniform(-1, 1, canvas.shape) + rng.uniform(-1, 1, canvas.shape)
     pixels = np.clip((canvas + 0.06 * noise) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return ImageSet(pixels, sources.labels[chosen])
+    return ImageSet(pixels, sources.labels[chosen], sources.numbers[chosen])
 
 
 def generate(side: int, train: int, test: int, evaluate_on: Literal["test", "held-out"]) -> Images:
@@ -182,10 +184,6 @@ def generate(side: int, train: int, test: int, evaluate_on: Literal["test", "hel
             )
             for start in range(0, count, CHUNK)
         ]
-        sets.append(
-            ImageSet(
-                np.concatenate([part.pixels for part in parts]),
-                np.concatenate([part.labels for part in parts]),
-            )
-        )
+        columns = zip(*((part.pixels, part.labels, part.sources) for part in parts), strict=True)
+        sets.append(ImageSet(*map(np.concatenate, columns)))
     return Images(train=sets[0], test=sets[1], classes=CLASSES)

@@ -1,11 +1,13 @@
 """Class folders: which images there are, and that they are what the protocol says."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardinality.common.errors import UserError
 from cardinality.data.checks import check
-from cardinality.data.listing import Sample, fingerprint, scan
+from cardinality.data.images import Identity
+from cardinality.data.listing import Sample, Split, fingerprint, scan
 from cardinality.experiment.datasets import HELD_OUT_EVERY, Folders
 
 
@@ -28,9 +30,14 @@ class ClassFolders:
     classes: tuple[str, ...]
     names_checksum: str
 
-    def checksum(self) -> str:
+    def identity(self) -> Identity:
         """Over names and sizes of all files, not their bytes: ImageNet has 150 GB of them."""
-        return self.names_checksum
+        return Identity(self.names_checksum, "names and sizes")
+
+    @property
+    def evaluated(self) -> tuple[list[int], list[int] | None]:
+        """Labels of the images that the error is measured on, in their order, and no sources."""
+        return [label for _, label in self.test], None
 
 
 def find_folders(data: Folders, root: Path, cache: Path) -> ClassFolders:
@@ -44,6 +51,28 @@ def find_folders(data: Folders, root: Path, cache: Path) -> ClassFolders:
     Raises:
         UserError: it is not there, or something is wrong with it.
     """
+    place, train, test = list_folders(data, root)
+    check(train, test, data, cache)
+    samples, evaluated = train.samples(), test.samples()
+    if data.evaluate_on == "held-out":
+        evaluated = samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+        del samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    return ClassFolders(
+        data,
+        place,
+        tuple(samples),
+        tuple(evaluated),
+        tuple(train.classes),
+        names_checksum(train, test, data),
+    )
+
+
+def list_folders(data: Folders, root: Path) -> tuple[Path, Split, Split]:
+    """Where a set of class folders is, and the files to train on and to test on, unchecked.
+
+    Raises:
+        UserError: it is not there.
+    """
     places = [root / name for name in data.folders]
     place = next((place for place in places if (place / "train").is_dir()), None)
     if place is None:
@@ -55,13 +84,12 @@ def find_folders(data: Folders, root: Path, cache: Path) -> ClassFolders:
     tests = [place / name for name in ("val", "test") if (place / name).is_dir()]
     if not tests:
         raise UserError(f"{place}: train and no test images; allowed: val/CLASS/* or test/CLASS/*")
-    train, test = scan(place / "train"), scan(tests[0])
-    check(train, test, data, cache)
-    samples, evaluated = train.samples(), test.samples()
-    if data.evaluate_on == "held-out":
-        evaluated = samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
-        del samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
+    return place, scan(place / "train"), scan(tests[0])
+
+
+def names_checksum(train: Split, test: Split, data: Folders) -> str:
+    """Over names and sizes of all files; with held-out images the set is another."""
     checksum = fingerprint((train, test), times=False)
-    return ClassFolders(
-        data, place, tuple(samples), tuple(evaluated), tuple(train.classes), checksum
-    )
+    if data.evaluate_on == "test":
+        return checksum
+    return hashlib.sha256(f"{checksum} {data.evaluate_on}".encode()).hexdigest()[:16]

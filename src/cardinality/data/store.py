@@ -3,24 +3,29 @@
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from filelock import FileLock
+from numpy.typing import NDArray
 
 from cardinality.common.files import written_aside
+from cardinality.common.notes import note
 from cardinality.common.workspace import workspace
 from cardinality.data import cifar, digits
-from cardinality.data.folders import ClassFolders, find_folders
-from cardinality.data.images import Images, ImageSet
+from cardinality.data.folders import ClassFolders, find_folders, list_folders, names_checksum
+from cardinality.data.images import Identity, Images, ImageSet
 from cardinality.experiment.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
-FORMAT = 2
+FORMAT = 3
 
 # A data set as `cardinality.data.device.batches` brings it to a device.
 DataSet = Images | ClassFolders
+# What numpy raises for a file that is cut, of another kind, or whose bytes have changed.
+DAMAGED = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
 
 
 def data_root() -> Path:
@@ -47,7 +52,22 @@ def prepare(data: DataSpec) -> Path:
     """
     if isinstance(data, Folders):
         return load_images(data).path
-    return _cached(data)
+    path = _path(data)
+    _cached(data, path)
+    return path
+
+
+def identify(data: DataSpec) -> Identity:
+    """What tells a data set from others, from what is kept of it where that suffices.
+
+    Raises:
+        UserError: the set is not there, or cannot be read.
+    """
+    if isinstance(data, Folders):
+        _, train, test = list_folders(data, data_root())
+        return Identity(names_checksum(train, test, data), "names and sizes")
+    key = "held_out_checksum" if _is_cut(data) else "checksum"
+    return Identity(str(_cached(data, _path(data), key)[key]), "pixels")
 
 
 @overload
@@ -66,21 +86,26 @@ def load_images(data: DataSpec) -> DataSet:
     """
     if isinstance(data, Folders):
         return find_folders(data, data_root(), cache_folder(data_root()))
-    with np.load(_cached(data), allow_pickle=False) as arrays:
-        train, test = (
-            ImageSet(arrays[f"{which}_pixels"], arrays[f"{which}_labels"])
-            for which in ("train", "test")
+    arrays = _cached(data, _path(data))
+    train, test = (
+        ImageSet(
+            arrays[f"{which}_pixels"], arrays[f"{which}_labels"], arrays.get(f"{which}_sources")
         )
-        statistics = arrays["statistics"].tolist()
-        published = (tuple(statistics[0]), tuple(statistics[1])) if statistics else None
-        images = Images(train, test, tuple(arrays["classes"].tolist()), published)
-    if isinstance(data, Cifar) and data.evaluate_on == "held-out":
-        return images.holding_out(HELD_OUT_EVERY)
-    return images
+        for which in ("train", "test")
+    )
+    statistics = arrays["statistics"].tolist()
+    published = (tuple(statistics[0]), tuple(statistics[1])) if statistics else None
+    images = Images(train, test, tuple(arrays["classes"].tolist()), published)
+    return images.holding_out(HELD_OUT_EVERY) if _is_cut(data) else images
 
 
-def _cached(data: Digits | Cifar) -> Path:
-    """The file with a set's arrays, which is named by a hash of all that they depend on."""
+def _is_cut(data: Digits | Cifar) -> bool:
+    """Whether training images take the place of the test images after reading."""
+    return isinstance(data, Cifar) and data.evaluate_on == "held-out"
+
+
+def _path(data: Digits | Cifar) -> Path:
+    """The file for a set's arrays, which is named by a hash of all that they depend on."""
     if isinstance(data, Digits):
         parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
     else:
@@ -89,14 +114,30 @@ def _cached(data: Digits | Cifar) -> Path:
         parameters = {"version": cifar.VERSION, "name": data.name, "files": files}
     text = json.dumps({"format": FORMAT, **parameters}, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    folder = cache_folder(data_root())
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{data.name}-{key}.npz"
-    # Several processes may want it at once; the first makes it, the others wait.
+    return cache_folder(data_root()) / f"{data.name}-{key}.npz"
+
+
+def _cached(data: Digits | Cifar, path: Path, *names: str) -> dict[str, NDArray[Any]]:
+    """Some of the arrays in a set's file, or all; it is made if it is not there or damaged.
+
+    Several processes may want it at once; the first makes it, the others wait.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        if not path.exists():
-            _save(_make(data), path)
-    return path
+        if path.exists():
+            try:
+                return _load(path, names)
+            except DAMAGED as error:
+                note(f"{path}: damaged ({type(error).__name__}), so it is made again")
+                path.unlink()
+        _save(_make(data), path)
+        return _load(path, names)
+
+
+def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Read arrays; every byte of each is held to the checksum that the archive has of it."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in names or arrays.files}
 
 
 def _make(data: Digits | Cifar) -> Images:
@@ -110,13 +151,21 @@ def _save(images: Images, path: Path) -> None:
 
     Uncompressed: compressing CIFAR saves a tenth of the space and takes ten times as long to read.
     """
+    sets = {"train": images.train, "test": images.test}
+    arrays = {
+        f"{which}_{name}": array
+        for which, part in sets.items()
+        for name, array in vars(part).items()
+        if array is not None
+    }
+    held_out = images.holding_out(HELD_OUT_EVERY)
     with written_aside(path) as aside, aside.open("wb") as file:
         np.savez(
             file,
-            train_pixels=images.train.pixels,
-            train_labels=images.train.labels,
-            test_pixels=images.test.pixels,
-            test_labels=images.test.labels,
+            allow_pickle=False,
+            **arrays,
             classes=np.array(images.classes),
             statistics=np.array(images.statistics or ()),
+            checksum=np.array(images.identity().checksum),
+            held_out_checksum=np.array(held_out.identity().checksum),
         )

@@ -30,7 +30,7 @@ class Display:
 
     def __init__(self, runs: Sequence[Run], expected: float) -> None:
         self.costs = {run.name: run.cost for run in runs}
-        self.epochs = {run.name: run.training.epochs for run in runs}
+        self.epochs = {run.name: run.epochs for run in runs}
         self.all_costs = sum(self.costs.values())
         self.expected = expected
         self.parts = dict.fromkeys(self.costs, 0.0)
@@ -63,7 +63,7 @@ class Display:
 
     def started(self, run: Run) -> None:
         """A worker has taken a run."""
-        state = f"epoch 0/{run.training.epochs}"
+        state = f"epoch 0/{run.epochs}"
         self.tasks[run.name] = self.bars.add_task(run.name, total=1.0, state=state)
 
     def advanced(self, name: str, epochs: float) -> None:

@@ -17,7 +17,7 @@ from cardinality.execution.executors import Pool
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import check_usable
 from cardinality.host.provenance import Provenance
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 
 
 @dataclass
@@ -81,7 +81,7 @@ def _collect(pool: Pool, summary: Summary, display: Display) -> None:
     for report in pool.poll(0.2):
         if report.outcome == "done":
             summary.done += 1
-        elif report.outcome == "failed":
+        elif report.outcome in ("failed", "diverged"):
             summary.failed.append((report.run.name, report.reason))
         display.ended(report.run, report.outcome, report.reason)
     for name, epochs in pool.updates():

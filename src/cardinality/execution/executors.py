@@ -20,7 +20,8 @@ from cardinality.experiment.plan import Run
 from cardinality.host.machine import Machine
 from cardinality.host.processes import end_with_parent
 from cardinality.host.provenance import Provenance
-from cardinality.results.records import Report, Results, make_record
+from cardinality.results.folder import Report, Results
+from cardinality.results.records import make_record
 
 # What one small run takes at most (torch itself, the images, a net of some million parameters).
 MEMORY_PER_RUN = 1.5 * 2**30
@@ -76,7 +77,7 @@ class Pool:
         """Give a run to an idle worker."""
         taken = {number for number, _ in self.busy.values()}
         number = next(n for n in range(len(self.workers)) if n not in taken)
-        task = partial(_work, run, self.folder, self.provenance)
+        task = partial(_work, run, self.folder, self.provenance, len(self.workers))
         try:
             future = self.workers[number].submit(task)
         except BrokenProcessPool:  # it died while it had nothing to do
@@ -108,7 +109,7 @@ class Pool:
 
     def _record_failure(self, run: Run, reason: str) -> Report:
         """A worker that dies cannot say so itself; its run goes on from its checkpoint on retry."""
-        record = make_record(run, self.provenance, "", [], failure=reason)
+        record = make_record(run, None, [], [], failure=reason)
         Results(self.folder).write(record, [])
         return Report(run, "failed", reason)
 
@@ -152,8 +153,9 @@ def _nothing() -> None:
     """The first task, which makes the worker start."""
 
 
-def _work(run: Run, folder: Path, provenance: Provenance) -> Report:
+def _work(run: Run, folder: Path, provenance: Provenance, side_by_side: int) -> Report:
     from cardinality.execution.worker import compute
+    from cardinality.host.provenance import Place
     from cardinality.training.ends import Stopped
 
     said = -1.0
@@ -166,4 +168,4 @@ def _work(run: Run, folder: Path, provenance: Provenance) -> Report:
             said = epochs
             _say((run.name, epochs))
 
-    return compute(run, folder, provenance, on_step)
+    return compute(run, folder, Place(provenance, side_by_side), on_step)

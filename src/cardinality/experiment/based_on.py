@@ -8,6 +8,8 @@ from cardinality.common import workspace
 from cardinality.common.errors import UserError
 
 KEY = "based_on"
+# Of which a training has exactly one.
+DURATIONS = {"epochs", "steps"}
 Content = dict[str, Any]
 # A file and what stands in it, without ``based_on``.
 Link = tuple[Path, Content]
@@ -67,6 +69,8 @@ def merge(links: Sequence[Link]) -> Content:
 def _over(base: Content, changes: Content) -> Content:
     """Mappings are merged key by key; all else, lists too, is replaced."""
     merged = dict(base)
+    if DURATIONS & changes.keys():  # a duration in another unit takes the place of the old one
+        merged = {key: value for key, value in base.items() if key not in DURATIONS}
     for key, value in changes.items():
         old: Any = merged.get(key)
         both = isinstance(old, dict) and isinstance(value, dict)

@@ -133,12 +133,14 @@ class Training(Strict):
     """How one net is trained.
 
     Attributes:
-        epochs: passes over the training images.
+        epochs: passes over the training images; or in their place
+        steps: batches in all, as papers state long trainings that are not cut into epochs. The
+            last epoch then has what is left of them.
         batch: images a step; the last one of an epoch has what is left.
         rate: the learning rate (the largest one of a cycle), for this batch.
         momentum: Nesterov's.
         decay: weight decay, on every parameter (batch norm's too, as the authors' code does).
-        schedule: how the rate changes.
+        schedule: how the rate changes; its drops are in the unit of the duration.
         shift: training images are moved by up to so many pixels each way (pad and crop); 0 where
             the data are cropped at random anyway.
         flip: whether half of them are mirrored.
@@ -146,7 +148,8 @@ class Training(Strict):
             shared among GPUs (`cardinality.nets.ghost.GhostBatchNorm2d`); none for the whole batch.
     """
 
-    epochs: int = Field(ge=1, le=10_000)
+    epochs: int | None = Field(default=None, ge=1, le=10_000)
+    steps: int | None = Field(default=None, ge=1, le=1_000_000_000)
     batch: int = Field(ge=2, le=100_000)
     rate: float = Field(gt=0)
     momentum: float = Field(ge=0, lt=1)
@@ -158,15 +161,36 @@ class Training(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "Training":
+        stated = [length for length in (self.epochs, self.steps) if length is not None]
+        if len(stated) != 1:
+            raise ValueError("epochs or steps: exactly one of the two must stand here")
         if self.schedule.name == "steps":
             drops = list(self.schedule.drops)
-            if drops != sorted(set(drops)) or not 0 < drops[0] <= drops[-1] < self.epochs:
+            if drops != sorted(set(drops)) or not 0 < drops[0] <= drops[-1] < stated[0]:
                 raise ValueError(
-                    f"schedule.drops: {drops}; allowed: rising, from 1 to {self.epochs - 1}"
+                    f"schedule.drops: {drops}; allowed: rising, from 1 to {stated[0] - 1}"
                 )
         if self.norm_images is not None and self.norm_images > self.batch:
             raise ValueError(f"norm_images: {self.norm_images}; allowed: at most the batch")
         return self
+
+    def steps_an_epoch(self, images: int) -> int:
+        """Batches in which so many training images go by, the last one with what is left."""
+        return -(-images // self.batch)
+
+    def all_steps(self, images: int) -> int:
+        """Batches of the whole training on so many images."""
+        if self.steps is not None:
+            return self.steps
+        return self.steps_an_epoch(images) * (self.epochs or 0)
+
+    def all_epochs(self, images: int) -> int:
+        """Epochs of the whole training on so many images, one that is cut short included."""
+        return -(-self.all_steps(images) // self.steps_an_epoch(images))
+
+    def passes(self, images: int) -> float:
+        """How often the training goes over so many images: its epochs, as parts."""
+        return self.all_steps(images) / self.steps_an_epoch(images)
 
     def with_batch(self, batch: int) -> "Training":
         """The same with another batch: the rate in proportion (the authors' README halves both
@@ -196,12 +220,17 @@ Depth = Annotated[int, Field(ge=1, le=DEEPEST)]
 
 
 class Depths(Strict):
-    """The depth that plays each role at a protocol's scale."""
+    """The depth that plays each role at a protocol's scale; a role that it has not is not asked."""
 
-    base: Depth
-    deep: Depth
-    double: Depth
-    residual: Depth
+    base: Depth | None = None
+    deep: Depth | None = None
+    double: Depth | None = None
+    residual: Depth | None = None
+
+
+# How many seeds a row is trained with, or that by the role of its depth: ``{base: 10, deep: 2}``.
+Count = Annotated[int, Field(ge=1, le=1000)]
+Seeds = Count | dict[Role, Count]
 
 
 class Protocol(Strict):
@@ -214,12 +243,13 @@ class Protocol(Strict):
         stem, base: of every net (`cardinality.architecture.settings.Architecture`).
         deeper_block: of the rows that go deeper; every other net has the original block.
         depths: the depth that plays each role.
-        seeds: how many seeds each row is trained with by default.
+        seeds: how many seeds each row is trained with by default, or that by the role of its
+            depth.
         training, numerics: how.
         speed: multiply-adds a second (10^9) of one training run, stated for the estimate of time
             where no record of this machine is at hand.
-        committed: whether the results are part of the repository; if so `make` shows them, and
-            if not it computes them.
+        committed: of earlier versions; it has no effect. Which results are the repository's is
+            known from its manifest (`cardinality.results.manifest`).
     """
 
     title: str
@@ -229,11 +259,24 @@ class Protocol(Strict):
     base: int = Field(ge=1, le=1024)
     deeper_block: Block = "original"
     depths: Depths
-    seeds: int = Field(ge=1, le=1000)
+    seeds: Seeds
     training: Training
     numerics: Numerics
     speed: float = Field(gt=0)
-    committed: bool
+    committed: bool | None = None
+
+    def count(self, role: Role) -> int:
+        """How many seeds a row at the depth of a role is trained with.
+
+        Raises:
+            UserError: the protocol does not say.
+        """
+        if isinstance(self.seeds, int):
+            return self.seeds
+        if role not in self.seeds:
+            stated = ", ".join(self.seeds)
+            raise UserError(f"seeds: none for the role {role}; stated are {stated}; allowed: all")
+        return self.seeds[role]
 
     @model_validator(mode="after")
     def _check_shift(self) -> "Protocol":

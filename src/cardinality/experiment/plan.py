@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.architecture.settings import Architecture, Role, Setting
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
+from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import Ablation, Protocol, Row, Training
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.reading import load
@@ -23,7 +24,7 @@ ABLATIONS, PROTOCOLS = "ablations", "ablations/protocols"
 
 # Part of every run's identity. To be raised when a change of the code gives the same
 # configuration another result, so that no table mixes runs from before and after.
-REVISION = 3
+REVISION = 4
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,7 @@ class Numerics:
 
 
 def digest(configuration: dict[str, Any]) -> str:
-    """What names a configuration: 10 hexadecimal digits of a hash of its plain values.
-
-    A key that is added later must be left out of the configuration where it has the value that
-    every earlier run had; otherwise the records of those runs are not found any more.
-    """
+    """What names a configuration: 10 hexadecimal digits of a hash of its plain values."""
     text = json.dumps(configuration, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -71,22 +68,19 @@ class Run:
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """The effective configuration in plain values, which names the run."""
+        """The effective configuration in plain values, which names the run.
+
+        A key at its default is left out, so that an option which is added later, with what was
+        done before as its default, renames no run. Hence a default is never changed.
+        """
         net = self.architecture
+        always = {"setting": str(net.setting), "depth": net.depth, "residual": net.residual}
         return {
             "revision": REVISION,
-            "net": {
-                "setting": str(net.setting),
-                "depth": net.depth,
-                "stem": net.stem,
-                "classes": net.classes,
-                "base": net.base,
-                "residual": net.residual,
-                "block": net.block,
-            },
-            "data": self.data.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
-            "numerics": vars(self.numerics),
+            "net": always | _departures(net, omit=always),
+            "data": {"name": self.data.name} | _stated(self.data),
+            "training": _stated(self.training),
+            "numerics": _departures(self.numerics),
             "seed": self.seed,
         }
 
@@ -109,8 +103,26 @@ class Run:
 
         The backward pass multiplies twice: for the gradients of inputs and of weights.
         """
-        images = 3 * self.data.training_images + self.data.evaluated_images
-        return self.complexity.macs * images * self.training.epochs
+        training, images = self.training, self.data.training_images
+        trained = min(training.all_steps(images) * training.batch, images * self.epochs)
+        return self.complexity.macs * (3 * trained + self.data.evaluated_images * self.epochs)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole run, one that is cut short included."""
+        return self.training.all_epochs(self.data.training_images)
+
+
+def _departures(described: object, omit: Container[str] = ()) -> dict[str, Any]:
+    """The fields of a dataclass that have no default, or another value than it."""
+    usual = {f.name: f.default for f in fields(described)}  # type: ignore[arg-type] # a dataclass
+    values = {name: getattr(described, name) for name in usual if name not in omit}
+    return {name: value for name, value in values.items() if value != usual[name]}
+
+
+def _stated(model: Strict) -> dict[str, Any]:
+    """The same of what a protocol says."""
+    return model.model_dump(mode="json", exclude_defaults=True)
 
 
 @dataclass(frozen=True)
@@ -184,7 +196,7 @@ class Plan:
             roles = ", ".join(dict.fromkeys(entry.role for entry in self.entries))
             raise UserError(
                 f"{self.ablation_name} has no such run; allowed: --only {settings};"
-                f" --depth {roles}; --seed 0 to {len(self.entries[0].runs) - 1}"
+                f" --depth {roles}; --seed 0 to {self.seeds - 1}"
             )
         return [run for run in self.runs() if run.name in chosen]
 
@@ -195,6 +207,11 @@ class Plan:
             for entry in self.entries
         )
         return replace(self, entries=tuple(entries))
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds its rows have, at most."""
+        return max((len(entry.runs) for entry in self.entries), default=0)
 
     def reference(self, entry: Entry) -> Entry | None:
         """The line that a line is compared with, if the table has it.
@@ -245,9 +262,8 @@ def make_plan(
     protocol_path = find(protocol, PROTOCOLS)
     question = load(ablation_path, Ablation)
     scale = load(protocol_path, Protocol, bases=PROTOCOLS)
-    count = scale.seeds if seeds is None else seeds
-    if count < 1:
-        raise UserError(f"seeds {count}: at least 1")
+    if seeds is not None and seeds < 1:
+        raise UserError(f"seeds {seeds}: at least 1")
     training = scale.training if batch is None else scale.training.with_batch(batch)
     threads = scale.numerics.threads
     # The kernel computes on one thread.
@@ -260,6 +276,12 @@ def make_plan(
 
     def entry(row: Row, role: Role) -> Entry:
         depth = getattr(scale.depths, role)
+        if depth is None:
+            stated = ", ".join(scale.depths.model_dump(exclude_none=True))
+            raise UserError(
+                f"{protocol_path}: depths.{role}: is missing, and {ablation_path.stem} asks for it;"
+                f" stated are {stated}"
+            )
         try:
             net = Architecture(
                 row.setting,
@@ -272,8 +294,8 @@ def make_plan(
             )
         except UserError as error:
             raise UserError(f"{protocol_path}: base or depths.{role}: {error}") from None
-        trained = range(count if question.trains else 0)
-        runs = (Run(net, scale.data, training, numerics, seed) for seed in trained)
+        count = (scale.count(role) if seeds is None else seeds) if question.trains else 0
+        runs = (Run(net, scale.data, training, numerics, seed) for seed in range(count))
         return Entry(row, role, net, complexity(net, scale.data.side), tuple(runs))
 
     entries = tuple(entry(row, role) for role, row in _lines(question))
@@ -286,7 +308,8 @@ def _batch_remark(stated: Training, used: Training) -> str | None:
         return None
     return (
         f"batch {used.batch} instead of {stated.batch}: the rate is scaled linearly,"
-        f" {used.rate:g} instead of {stated.rate:g}, and the epochs stay {used.epochs}"
+        f" {used.rate:g} instead of {stated.rate:g}, and the duration stays"
+        f" {used.epochs or used.steps} {'epochs' if used.epochs else 'steps'}"
     )
 
 

@@ -81,6 +81,11 @@ def check_usable(device: Device) -> None:
         )
 
 
+def processor() -> str:
+    """The processor's own name."""
+    return _cpu()[1]
+
+
 @lru_cache(maxsize=1)
 def _cpu() -> tuple[frozenset[str], str]:
     """Instruction flags and model name of the CPU, from Linux's own list."""

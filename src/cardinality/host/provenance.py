@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from cardinality.common.strict import Strict
 from cardinality.common.workspace import INSIDE, checkout
 from cardinality.host.machine import Machine
 
-LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn")
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
 # What setup.py writes into a package that is built: the commit that it was built from.
 BUILT = INSIDE / "built.json"
 
@@ -33,6 +34,21 @@ class Provenance(Strict):
     clean: bool | None
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a process computes, as the driver knows it.
+
+    Attributes:
+        provenance: of the machine and the code.
+        side_by_side: how many runs the driver has going at once.
+        processes: how many share a run.
+    """
+
+    provenance: Provenance
+    side_by_side: int | None = None
+    processes: int = 1
+
+
 class Code(NamedTuple):
     """The state of this suite's code: its commit, and whether the tree was as that has it."""
 
@@ -43,14 +59,40 @@ class Code(NamedTuple):
 def provenance(machine: Machine) -> Provenance:
     """Describe this machine and this suite's code, once a grid."""
     code = state_of_code()
-    versions = {name: version(name) for name in ("cardinality", *LIBRARIES)}
     return Provenance(
         machine=machine.name,
         cores=machine.cores,
-        versions={"python": platform.python_version(), **versions},
+        versions=installed(),
         commit=code.commit,
         clean=code.clean,
     )
+
+
+def installed() -> dict[str, str]:
+    """Versions of Python, this suite and the libraries that compute."""
+    versions = {name: version(name) for name in ("cardinality", *LIBRARIES)}
+    return {"python": platform.python_version(), **versions}
+
+
+def built_with() -> dict[str, str]:
+    """What torch says of its own build: the code's state, and the CUDA and cuDNN that it has."""
+    import torch
+
+    found = {
+        "torch-build": torch.version.git_version[:12],
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version() if torch.version.cuda else None,
+    }
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def device_name(machine: Machine) -> str:
+    """What computes, as torch has it: of a GPU's slice (MIG) the slice's own name."""
+    if machine.device == "cpu":
+        return machine.name
+    import torch
+
+    return torch.cuda.get_device_name()
 
 
 def state_of_code() -> Code:

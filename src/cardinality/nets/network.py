@@ -92,10 +92,14 @@ class ResNeXt(nn.Module):
         self.fc = nn.Linear(architecture.out_channels[-1], architecture.classes)
         self.apply(initialise)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """What the fully connected layer takes: (N, 3, H, W) -> (N, channels)."""
         x = self.maxpool(self.bn1.activate(self.conv1(x)))
         x = self.norm(self.layer4(self.layer3(self.layer2(self.layer1(x)))))
-        return self.fc(self.avgpool(x).flatten(1))
+        return self.avgpool(x).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.features(x))
 
 
 def initialise(module: nn.Module) -> None:

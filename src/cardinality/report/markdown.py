@@ -206,11 +206,12 @@ def _state(plan: Plan, done: Done, failed: Failed) -> str:
     runs = plan.runs()
     missing = sum(run.name not in done and run.name not in failed for run in runs)
     gone = sum(run.name in failed for run in runs)
-    seeds = len(plan.entries[0].runs)
     if not missing and not gone:
-        usual = plan.protocol.seeds
-        fewer = f"; the protocol asks for {usual}" if seeds < usual else ""
-        return f"Complete: {len(runs)} runs, {seeds} seed{'s'[: seeds > 1]} a row{fewer}."
+        usual = max(plan.protocol.count(entry.role) for entry in plan.entries)
+        fewer = f"; the protocol asks for {usual}" if plan.seeds < usual else ""
+        counts = sorted({len(entry.runs) for entry in plan.entries})
+        seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(plan.seeds)
+        return f"Complete: {len(runs)} runs, {seeds} seed{'s'[: plan.seeds > 1]} a row{fewer}."
     parts = [f"{missing} missing"] if missing else []
     parts += [f"{gone} failed"] if gone else []
     return (
@@ -223,15 +224,18 @@ def _made(plan: Plan, done: Done) -> list[str]:
     """Machines, numerics, code and data of the runs in a table."""
     records = [done[run.name] for run in plan.runs() if run.name in done]
     numerics = plan.entries[0].runs[0].numerics
+    sittings = [sitting for record in records for sitting in record.sittings]
     machines = Counter(
-        f"{record.provenance.machine} ({record.provenance.cores} CPU cores)" for record in records
+        place
+        for record in records
+        for place in {f"{s.device} ({s.cores} CPU cores)" for s in record.sittings}
     )
     where = "; ".join(
         f"{machine}: {count_runs(count)}" for machine, count in sorted(machines.items())
     )
-    torches = sorted({record.provenance.versions.get("torch", "?") for record in records})
-    commits = sorted({(record.provenance.commit or "unknown")[:10] for record in records})
-    unclean = sum(record.provenance.clean is not True for record in records)
+    torches = sorted({sitting.versions.get("torch", "?") for sitting in sittings})
+    commits = sorted({(sitting.commit or "unknown")[:10] for sitting in sittings})
+    unclean = sum(any(s.clean is not True for s in record.sittings) for record in records)
     sums = sorted({record.data_checksum for record in records})
     notes = [
         f"Made on {where}; {describe(numerics)}; torch {', '.join(torches)}; data"

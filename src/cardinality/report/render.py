@@ -11,7 +11,7 @@ from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan
 from cardinality.report import markdown, plots
 from cardinality.report.tables import arithmetic_table, published, trained_table
-from cardinality.results.records import Results
+from cardinality.results.folder import Results
 
 
 def render(plan: Plan, results: Results) -> tuple[str, list[Path]]:

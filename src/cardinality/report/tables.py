@@ -91,7 +91,7 @@ def paired_difference(entry: Entry, other: Entry | None, done: Done, figure: str
         return math.nan
     pairs = (
         (_figure(run, done, figure), _figure(against, done, figure))
-        for run, against in zip(entry.runs, other.runs, strict=True)
+        for run, against in zip(entry.runs, other.runs, strict=False)  # seed by seed, from 0
     )
     return mean([a - b for a, b in pairs if a is not None and b is not None])
 

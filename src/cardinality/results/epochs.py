@@ -1,6 +1,15 @@
-"""The epochs of a run, as training measures them."""
+"""The epochs of a run: what each gave, and the CSV file that they stand in."""
 
-from dataclasses import dataclass
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cardinality.common.files import written_aside
+
+LARGEST = 10_000_000  # bytes; 10,000 epochs are some 2,000,000
 
 
 @dataclass(frozen=True)
@@ -8,9 +17,9 @@ class Epoch:
     """What one epoch gave; losses are means, errors are in percent.
 
     The training loss and error are running averages over the epoch, under augmentation, as in
-    the paper's Fig. 5; the test loss and errors are of the net as the epoch left it. With fewer
-    than five classes there is no top-5 error. Of the seconds, ``input_seconds`` went by while
-    training waited for its batches.
+    the paper's Fig. 5; the test loss and errors are of the net as the epoch left it, on so many
+    ``images``. With five classes or fewer there is no top-5 error. Of the seconds,
+    ``input_seconds`` went by while training waited for its batches.
     """
 
     epoch: int
@@ -20,5 +29,41 @@ class Epoch:
     test_loss: float
     top1_error: float
     top5_error: float | None
+    images: int
     seconds: float
     input_seconds: float
+
+
+def write_epochs(path: Path, epochs: Sequence[Epoch]) -> None:
+    """Write epochs as CSV, whole or not at all; what was not measured is empty."""
+    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Epoch)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in epochs)
+
+
+def read_epochs(path: Path) -> list[dict[str, float]]:
+    """Every epoch in a file, in order; a figure that was not measured is not a number.
+
+    Raises:
+        ValueError: it has not the epochs 1, 2, 3 and so on, or holds what is no number.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"larger than {LARGEST:,} bytes")
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    rows = [{key: _number(value) for key, value in line.items()} for line in lines]
+    if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)):
+        raise ValueError("has not the epochs 1, 2, 3 and so on")
+    return rows
+
+
+def _number(text: Any) -> float:
+    """A figure; empty is one that was not measured, and a line's end too many or few is none."""
+    if not isinstance(text, str):
+        raise ValueError("a line has more or fewer values than columns")
+    value = float(text) if text else math.nan
+    if text and not math.isfinite(value):
+        raise ValueError(f"{text!r} is no finite number")
+    return value

@@ -40,17 +40,16 @@ def estimate(
     here = [
         record
         for record in records
-        if (record.provenance.machine, record.provenance.cores) == (machine.name, machine.cores)
-        and (not runs or record.numerics == runs[0].numerics)
+        if (not runs or record.numerics == runs[0].numerics) and _seconds(record, machine)
     ]
     same: dict[str, list[float]] = {}
     for record in here:
-        same.setdefault(_recipe(record.configuration), []).append(record.seconds)
+        same.setdefault(_recipe(record.configuration), []).append(_seconds(record, machine))
     basis = f"from {len(here)} records of this kind of machine"
     rate = speed * 1e9
     if here:
         # Cost is proportional to a net's multiply-adds for runs of one protocol's recipe.
-        per_mac = fmean(record.seconds / record.macs for record in here)
+        per_mac = fmean(_seconds(record, machine) / record.macs for record in here)
         known = {run.name: per_mac * run.complexity.macs for run in runs}
     else:
         basis = f"from the protocol's stated {speed:g} billion multiply-adds a second a run"
@@ -59,6 +58,19 @@ def estimate(
     return Estimate(
         sum(seconds) / max(1, min(jobs, len(runs))), min(jobs, max(1, len(runs))), basis
     )
+
+
+def _seconds(record: Record, machine: Machine) -> float:
+    """What the whole run takes on such a machine alone, by its sittings there; 0 without any."""
+    here = [
+        sitting
+        for sitting in record.sittings
+        if (sitting.device, sitting.cores) == (machine.name, machine.cores)
+        and record.alone(sitting)
+    ]
+    epochs = sum(sitting.last_epoch - sitting.first_epoch + 1 for sitting in here)
+    seconds = sum(sitting.wall_seconds for sitting in here)
+    return seconds * record.sittings[-1].last_epoch / epochs if epochs else 0.0
 
 
 def _recipe(configuration: dict[str, object]) -> str:

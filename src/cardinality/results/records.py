@@ -1,20 +1,7 @@
-"""Results on disk: a folder a run, complete or not there.
+"""The record of one run: what it was, what it came to, and in which sittings."""
 
-results/PROTOCOL/
-  runs/RUN/run.json      configuration, final figures and provenance of a finished run
-  runs/RUN/epochs.csv    every epoch
-  failed/RUN/            the same of a run that failed; a later success takes its place
-  checkpoints/RUN.pt     where an unfinished run goes on; not in git
-  weights/RUN.safetensors  the weights of a finished one; not in git
-  tables/, plots/        made from the records alone
-"""
-
-import csv
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,66 +10,143 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
+from cardinality.data.images import Identity, Kind
 from cardinality.experiment.plan import Numerics, Run, digest
 from cardinality.host.provenance import Provenance
 from cardinality.results.epochs import Epoch
 
-Status = Literal["done", "failed", "missing"]
-
 LARGEST_RECORD = 1_000_000  # bytes; ours are some thousand
 
-
+# A failed run may be tried again; one that diverged would diverge again.
+Ended = Literal["done", "failed", "diverged"]
 Percent = Annotated[float, Field(ge=0, le=100)]
+Checksum = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 
 class Final(Strict):
-    """The figures of the last epoch; errors in percent, top-5 only with five classes or more."""
+    """The figures of the last epoch; errors in percent, top-5 only with more than five classes."""
 
     train_loss: float
     train_error: Percent
     test_loss: float
     top1_error: Percent
     top5_error: Percent | None
+    images: int | None = Field(default=None, ge=1)
+
+
+class Energy(Strict):
+    """What a sitting took, and who says so: a GPU's driver, or a CPU's counters."""
+
+    joules: float = Field(ge=0)
+    source: str
+
+
+class Sitting(Strict):
+    """One process's work on a run, from its start or its checkpoint to its end or its stop.
+
+    Attributes:
+        machine: the processor's own name.
+        device: the name of what computed: a GPU's as torch has it, a MIG slice's included, or
+            the processor's.
+        cores: CPU cores that the process might use.
+        processes: how many shared the run.
+        side_by_side: how many runs the driver had going at once, where it is known.
+        commit, clean: of the code, and whether the tree outside results/ was as that has it.
+        versions: of Python, this suite and the libraries that compute.
+        first_epoch, last_epoch: of those that it computed and that were kept.
+        began, ended: in UTC; ``ended`` is when the last of those epochs was kept.
+        wall_seconds, cpu_seconds: between the two; the second is of all threads and loaders.
+        peak_memory: bytes at most, where it is known: of a CPU's process with everything in it,
+            of a GPU's tensors.
+        energy: between the two, where the machine says it; a CPU's package divided by the runs
+            side by side.
+    """
+
+    machine: str
+    device: str
+    cores: int
+    processes: int = 1
+    side_by_side: int | None
+    commit: str | None
+    clean: bool | None
+    versions: dict[str, str]
+    first_epoch: int
+    last_epoch: int
+    began: str | None
+    ended: str
+    wall_seconds: float = Field(ge=0)
+    cpu_seconds: float | None = Field(ge=0)
+    peak_memory: int | None
+    energy: Energy | None = None
 
 
 class Record(Strict):
-    """What is kept of one run besides its epochs.
+    """What is kept of one run besides its epochs and its images.
 
     Attributes:
         name: of the run (`cardinality.experiment.plan.Run.name`).
-        status: ``done`` or ``failed``.
-        failure: why it failed.
+        status: how it ended.
+        failure: why it is not done.
         configuration: the run's effective configuration, which its name is a hash of.
         params, macs, activations: of the net.
-        data_checksum: of the data set (`cardinality.data.images.Images.checksum`).
+        data_checksum, data_kind: of the images (`cardinality.data.images.Identity`); empty where
+            a run failed before they were read.
         final: the last epoch's figures, of a finished run.
+        correct_checksum: of the file that says which images the last epoch got right.
         weights_checksum: of the finished net's weights.
         seconds: of training and evaluation, over all sittings.
-        peak_memory: bytes at most in the last sitting, where it is known: of a CPU's process with
-            everything in it, of a GPU's tensors.
-        provenance: where and with what.
+        sittings: in their order; none where the run failed before its first epoch was kept.
         finished: when, in UTC.
     """
 
     name: str
-    status: Literal["done", "failed"]
+    status: Ended
     failure: str | None
     configuration: dict[str, Any]
     params: int
     macs: int
     activations: int
     data_checksum: str
+    data_kind: Kind | None = None
     final: Final | None
+    correct_checksum: Checksum | None = None
     weights_checksum: str | None
     seconds: float
-    peak_memory: int | None = None
-    provenance: Provenance
+    sittings: tuple[Sitting, ...]
     finished: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_revisions(cls, content: Any) -> Any:
+        """Records up to revision 3 had one provenance; they are read as of one sitting."""
+        if not isinstance(content, dict) or "provenance" not in content:
+            return content
+        content = dict(content)
+        made, peak = Provenance.model_validate(content.pop("provenance")), None
+        if "peak_memory" in content:
+            peak = content.pop("peak_memory")
+        content["sittings"] = [
+            {
+                **made.model_dump(),
+                "device": made.machine,
+                "side_by_side": None,
+                "first_epoch": 1,
+                "last_epoch": content["configuration"]["training"]["epochs"],
+                "began": None,
+                "ended": content["finished"],
+                "wall_seconds": content["seconds"],
+                "cpu_seconds": None,
+                "peak_memory": peak,
+            }
+        ]
+        return content
 
     @model_validator(mode="after")
     def _check(self) -> "Record":
         if (self.status == "done") != (self.final is not None):
             raise ValueError("final: stands in a record that is done, and in no other")
+        if self.status == "done" and not self.sittings:
+            raise ValueError("sittings: a record that is done has at least one")
         _ = self.numerics
         return self
 
@@ -91,162 +155,107 @@ class Record(Strict):
         """The numerics that the run was computed with."""
         return TypeAdapter(Numerics).validate_python(self.configuration.get("numerics"))
 
-
-@dataclass(frozen=True)
-class Report:
-    """How a worker's run ended; ``reason`` says why it failed."""
-
-    run: Run
-    outcome: Literal["done", "failed", "stopped"]
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Results:
-    """The results of one protocol; every path of the suite's output comes from here."""
-
-    folder: Path
-
     @property
-    def tables(self) -> Path:
-        """Folder of the rendered tables."""
-        return self.folder / "tables"
+    def provenance(self) -> Provenance | None:
+        """Where and with what its last sitting was; nothing where it has none."""
+        if not self.sittings:
+            return None
+        last = self.sittings[-1]
+        return Provenance(
+            machine=last.device,
+            cores=last.cores,
+            versions=last.versions,
+            commit=last.commit,
+            clean=last.clean,
+        )
 
-    @property
-    def plots(self) -> Path:
-        """Folder of the plots."""
-        return self.folder / "plots"
+    def alone(self, sitting: Sitting) -> bool:
+        """Whether nothing else took the device's time, so that its seconds say what a run takes.
 
-    @property
-    def lock(self) -> Path:
-        """File that a driver holds while it computes."""
-        return self.folder / ".lock"
-
-    def checkpoint(self, name: str) -> Path:
-        """File that an unfinished run goes on from."""
-        return self.folder / "checkpoints" / f"{name}.pt"
-
-    def weights(self, name: str) -> Path:
-        """File with a finished run's weights, for `cardinality evaluate`; not in git."""
-        return self.folder / "weights" / f"{name}.safetensors"
-
-    def status(self, name: str) -> Status:
-        """Whether a run is done, failed or missing."""
-        if (self.folder / "runs" / name / "run.json").is_file():
-            return "done"
-        return "failed" if (self.folder / "failed" / name / "run.json").is_file() else "missing"
-
-    def read(self, name: str) -> Record | None:
-        """The record of a finished run, else that of a failed one, else nothing.
-
-        Raises:
-            UserError: a record that cannot be read.
+        A process that shares its core with another does not get all of the clock's seconds.
         """
-        for kind in ("runs", "failed"):
-            path = self.folder / kind / name / "run.json"
-            if path.is_file():
-                return _parse(path)
-        return None
+        if self.numerics.device == "cuda":
+            return sitting.side_by_side == 1
+        return sitting.cpu_seconds is None or sitting.cpu_seconds > 0.9 * sitting.wall_seconds
 
-    def finished(self) -> Iterator[Record]:
-        """Every finished run of the protocol, by name."""
-        for path in sorted((self.folder / "runs").glob("*/run.json")):
-            yield _parse(path)
+    @property
+    def peak_memory(self) -> int | None:
+        """Bytes at most in any sitting, where it is known."""
+        known = [sitting.peak_memory for sitting in self.sittings]
+        return max((peak for peak in known if peak is not None), default=None)
 
-    def epochs(self, record: Record) -> list[dict[str, float]]:
-        """Every epoch of a finished run, in order; a figure that was not measured is not a number.
-
-        Raises:
-            UserError: a file that cannot be read, or that has not just the run's epochs.
-        """
-        path = self.folder / "runs" / record.name / "epochs.csv"
-        try:
-            if path.stat().st_size > LARGEST_RECORD:
-                raise ValueError(f"larger than {LARGEST_RECORD:,} bytes")
-            with path.open(newline="") as file:
-                lines = list(csv.DictReader(file))
-            # Empty is a figure that was not measured; None is a column that is missing.
-            rows = [{k: float("nan" if v == "" else v) for k, v in line.items()} for line in lines]
-            expected = record.configuration["training"]["epochs"]
-            if [row.get("epoch") for row in rows] != list(range(1, expected + 1)):
-                raise ValueError(f"expected the epochs 1 to {expected}")
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: cannot be read: {error}") from None
-        return rows
-
-    def write(self, record: Record, epochs: Sequence[Epoch]) -> None:
-        """Put a run's folder in place, all at once, and drop what it supersedes."""
-        kind = "runs" if record.status == "done" else "failed"
-        aside = self.folder / "checkpoints" / f"{record.name}.{os.getpid()}.part"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        if epochs:
-            with (aside / "epochs.csv").open("w", newline="") as file:
-                rows = [asdict(epoch) for epoch in epochs]
-                writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
-        (aside / "run.json").write_text(record.model_dump_json(indent=1) + "\n")
-        target = self.folder / kind / record.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if record.status == "done" and target.exists():  # finished twice: its first record stays
-            shutil.rmtree(aside)
-            return
-        if target.exists():  # a retry has failed again: the newer failure counts
-            target.replace(aside.with_suffix(".old"))
-        aside.replace(target)
-        shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
-        if record.status == "done":
-            shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
+    @property
+    def identity(self) -> Identity | None:
+        """Which images it was trained and evaluated on, where it is known."""
+        if not self.data_checksum:
+            return None
+        return Identity(self.data_checksum, self.data_kind or "pixels")
 
 
 def make_record(
     run: Run,
-    provenance: Provenance,
-    data_checksum: str,
+    data: Identity | None,
     epochs: Sequence[Epoch],
+    sittings: Sequence[Sitting],
+    *,
     weights_checksum: str | None = None,
-    peak_memory: int | None = None,
+    correct_checksum: str | None = None,
     failure: str | None = None,
+    diverged: bool = False,
 ) -> Record:
     """The record of a run that ended: with a reason if it failed, else with its last epoch.
 
     The last epoch is the result, never the best one.
     """
-    final = None
+    final: Final | None = None
+    status: Ended = "done"
     if failure is None:
-        last = asdict(epochs[-1])
-        final = Final(**{key: last[key] for key in Final.model_fields})
+        last = epochs[-1]
+        final = Final(**{key: getattr(last, key) for key in Final.model_fields})
     else:
         failure = " ".join(failure.split())[:500]
+        status = "diverged" if diverged else "failed"
     return Record(
         name=run.name,
-        status="done" if failure is None else "failed",
+        status=status,
         failure=failure,
         configuration=run.configuration,
         params=run.complexity.params,
         macs=run.complexity.macs,
         activations=run.complexity.activations,
-        data_checksum=data_checksum,
+        data_checksum="" if data is None else data.checksum,
+        data_kind=None if data is None else data.kind,
         final=final,
+        correct_checksum=correct_checksum,
         weights_checksum=weights_checksum,
         seconds=sum(epoch.seconds for epoch in epochs),
-        peak_memory=peak_memory,
-        provenance=provenance,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        sittings=tuple(sittings),
+        finished=now(),
     )
 
 
-def _parse(path: Path) -> Record:
+def now() -> str:
+    """This moment in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def parse(path: Path) -> Record:
+    """Read the record of the run that the folder is named after.
+
+    Raises:
+        UserError: it cannot be read, or is another run's than its folder's name says.
+    """
     try:
         if path.stat().st_size > LARGEST_RECORD:
             raise UserError(f"{path}: larger than {LARGEST_RECORD:,} bytes, so no record of ours")
-        record = Record.model_validate(json.loads(path.read_text()))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
+        record = Record.model_validate_json(json.dumps(content))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: {key}: {first['msg']}; no record of ours") from None
-    except (OSError, KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: no record of ours: {error}") from None
     if record.name != path.parent.name or not record.name.endswith(digest(record.configuration)):
         raise UserError(f"{path}: is the record of another run than its folder's name says")

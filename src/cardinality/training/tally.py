@@ -1,4 +1,4 @@
-"""Losses and errors, summed on the device."""
+"""Losses and errors, summed on the device, and the one rule by which an image counts as right."""
 
 import math
 
@@ -6,6 +6,28 @@ import torch
 from torch import Tensor
 
 from cardinality.training.ends import Diverged
+
+
+def rivals(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many classes are not behind the label's, (N,): the label's own and those at least as
+    likely.
+
+    An image is right by top-1 if there is one, the label's own, and by top-5 if there are five or
+    fewer. So a tie counts as wrong: which class is first in it would be the order of the classes'
+    doing (bfloat16 logits tie in some of a thousand images). What is not a number is behind
+    nothing and nothing is behind it.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,) int64.
+    """
+    own = logits.gather(1, labels[:, None])
+    return (~(logits < own)).sum(1)
+
+
+def has_top5(classes: int) -> bool:
+    """Whether a top-5 error says anything: with five classes every image is right."""
+    return classes > 5
 
 
 class Tally:
@@ -16,14 +38,21 @@ class Tally:
         self.images = 0
         self.classes = 0
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: its mean loss (), logits (B, classes) and labels (B,)."""
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """Count a batch and say which of its images are right by top-1, (B,) of bool.
+
+        Args:
+            loss: its mean, ().
+            logits: (B, classes).
+            labels: (B,).
+        """
         self.classes = logits.shape[1]
-        ranked = logits.detach().topk(min(5, logits.shape[1])).indices == labels[:, None]
-        wrong1 = len(labels) - ranked[:, 0].sum()
-        wrong5 = len(labels) - ranked.sum()
-        self.sums += torch.stack([loss.detach().double() * len(labels), wrong1, wrong5])
+        ahead = rivals(logits.detach(), labels)
+        right = ahead == 1
+        wrong = [(~right).sum(), (ahead > 5).sum()]
+        self.sums += torch.stack([loss.detach().double() * len(labels), *wrong])
         self.images += len(labels)
+        return right
 
     def check(self, when: str) -> None:
         """See that every loss so far was finite; a sum keeps what was not.
@@ -36,6 +65,8 @@ class Tally:
             raise Diverged(f"loss {total} {when}")
 
     def means(self) -> tuple[float, float, float | None]:
-        """Mean loss, top-1 and top-5 error in percent; the last only with five classes or more."""
-        loss, top1, top5 = (self.sums / self.images).tolist()
-        return loss, 100 * top1, 100 * top5 if self.classes >= 5 else None
+        """Mean loss, top-1 and top-5 error in percent; the last only where it says anything."""
+        loss, *wrong = self.sums.tolist()
+        # As whole numbers of images are divided wherever an error is computed.
+        top1, top5 = (100 * round(count) / self.images for count in wrong)
+        return loss / self.images, top1, top5 if has_top5(self.classes) else None

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from cardinality.nets.fast import use_fast_paths
 from cardinality.nets.ghost import use_ghost_batch_norm
 from cardinality.nets.network import ResNeXt
 from cardinality.results.epochs import Epoch
+from cardinality.results.images import Correct
 from cardinality.training.ends import Diverged
 from cardinality.training.numerics import forward, prepare_process
 from cardinality.training.schedule import scheduler
@@ -56,11 +58,13 @@ class Trainer:
         # Order and augmentation have a generator of their own, so that they are the same for
         # every net with this seed, however many numbers its initialisation took.
         self.generator = torch.Generator().manual_seed(run.seed)
-        self.statistics = channel_statistics(images)
+        self.identity, self.statistics = images.identity(), channel_statistics(images)
         self.train_images, self.test_images = batches(images, run.training, self.device)
-        self.steps = -(-len(self.train_images) // run.training.batch)
-        self.scheduler = scheduler(self.optimizer, run.training, self.steps)
+        self.steps = run.training.steps_an_epoch(len(self.train_images))
+        self.scheduler = scheduler(self.optimizer, run.training, len(self.train_images))
         self.epochs: list[Epoch] = []
+        # Which of the test images the last epoch got right.
+        self.correct: Correct | None = None
 
     def train_epoch(self, on_step: Callable[[float], None]) -> None:
         """Train one epoch and evaluate after it.
@@ -71,35 +75,43 @@ class Trainer:
         Raises:
             Diverged: the loss is not finite.
         """
-        start = time.perf_counter()
-        training, number = self.run.training, len(self.epochs) + 1
+        start, number = time.perf_counter(), len(self.epochs) + 1
         rate = self.optimizer.param_groups[0]["lr"]
-        tally = Tally(self.device)
-        self.net.train()
-        waited = Waited(self.train_images.epoch(self.generator, training.batch))
-        for step, (images, labels) in enumerate(waited, start=1):
-            self.step(images, labels, tally)
-            if step % CHECKED_EVERY == 0 or step == self.steps:
-                tally.check(f"by step {step} of epoch {number}")
-            on_step(number - 1 + step / self.steps)
-        train_loss, train_error, _ = tally.means()
-        test_loss, top1, top5 = self.evaluate()
+        train_loss, train_error, waited = self._train(number, on_step)
+        test_loss, top1, top5, self.correct = self.evaluate()
         if not math.isfinite(test_loss):
             raise Diverged(f"test loss {test_loss} after epoch {number}")
-        seconds = time.perf_counter() - start
         self.epochs.append(
             Epoch(
-                number,
-                rate,
-                train_loss,
-                train_error,
-                test_loss,
-                top1,
-                top5,
-                seconds,
-                waited.seconds,
+                epoch=number,
+                rate=rate,
+                train_loss=train_loss,
+                train_error=train_error,
+                test_loss=test_loss,
+                top1_error=top1,
+                top5_error=top5,
+                images=len(self.test_images),
+                seconds=time.perf_counter() - start,
+                input_seconds=waited,
             )
         )
+
+    def _train(self, number: int, on_step: Callable[[float], None]) -> tuple[float, float, float]:
+        """Train an epoch: mean loss, error in percent, and seconds waited for batches."""
+        tally, training = Tally(self.device), self.run.training
+        left = training.all_steps(len(self.train_images)) - (number - 1) * self.steps
+        steps = min(self.steps, left)
+        self.net.train()
+        waited = Waited(self.train_images.epoch(self.generator, training.batch))
+        # The last epoch of a training by steps may be cut short.
+        taken = waited if steps == self.steps else islice(waited, steps)
+        for step, (images, labels) in enumerate(taken, start=1):
+            self.step(images, labels, tally)
+            if step % CHECKED_EVERY == 0 or step == steps:
+                tally.check(f"by step {step} of epoch {number}")
+            on_step(number - 1 + step / steps)
+        loss, error, _ = tally.means()
+        return loss, error, waited.seconds
 
     def step(self, images: Tensor, labels: Tensor, tally: Tally) -> None:
         """Train on one batch, as the data set gives it, and count it."""
@@ -111,30 +123,30 @@ class Trainer:
         tally.add(loss, logits, labels)
 
     @torch.no_grad()
-    def evaluate(self) -> tuple[float, float, float | None]:
-        """Mean loss, top-1 and top-5 error in percent on the test images."""
+    def evaluate(self) -> tuple[float, float, float | None, Correct]:
+        """Mean loss, top-1 and top-5 error in percent on the test images, and which are right."""
         self.net.eval()
-        tally = Tally(self.device)
+        tally, right = Tally(self.device), []
         for images, labels in self.test_images.plain(EVALUATION_BATCH):
             loss, logits = self._loss(images, labels)
-            tally.add(loss, logits, labels)
-        return tally.means()
+            right.append(tally.add(loss, logits, labels))
+        return *tally.means(), Correct(torch.cat(right).cpu().numpy())
 
     def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross entropy, in float32 whatever the net's precision, and the logits."""
+        """Cross entropy and the logits, in float32 whatever the net's precision."""
         logits = forward(self.net, images, self.run.numerics.precision)
         return cross_entropy(logits, labels), logits
 
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
         return {
-            "run": self.run.name,
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "order": self.generator.get_state(),
             "torch": torch.get_rng_state(),
             "epochs": [asdict(epoch) for epoch in self.epochs],
+            "correct": None if self.correct is None else torch.from_numpy(self.correct.right),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -145,3 +157,4 @@ class Trainer:
         self.generator.set_state(state["order"])
         torch.set_rng_state(state["torch"])
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        self.correct = None if state["correct"] is None else Correct(state["correct"].numpy())

@@ -1,0 +1,197 @@
+"""Results on disk: a folder a run, complete or not there.
+
+results/PROTOCOL/
+  runs/RUN/run.json      configuration, final figures and sittings of a finished run
+  runs/RUN/epochs.csv    every epoch
+  runs/RUN/correct.bin   which of the evaluated images the last epoch got right, a bit each
+  failed/RUN/            what there is of a run that failed or diverged; a success takes its place
+  images/CHECKSUM.json   labels of the evaluated images, once for each set of them
+  checkpoints/RUN.pt     where an unfinished run goes on, with RUN.csv, its epochs; not in git
+  weights/RUN.safetensors  the weights of a finished one; not in git
+  tables/, plots/        made from the records alone
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import Run
+from cardinality.results.epochs import Epoch, read_epochs, write_epochs
+from cardinality.results.images import Correct, checksum
+from cardinality.results.records import Record, parse
+
+Status = Literal["done", "failed", "diverged", "missing"]
+RECORD, EPOCHS, CORRECT = "run.json", "epochs.csv", "correct.bin"
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a worker's run ended; ``reason`` says why it failed."""
+
+    run: Run
+    outcome: Literal["done", "failed", "diverged", "stopped"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of one protocol; every path of the suite's output comes from here."""
+
+    folder: Path
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the rendered tables."""
+        return self.folder / "tables"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the plots."""
+        return self.folder / "plots"
+
+    @property
+    def lock(self) -> Path:
+        """File that a driver holds while it computes."""
+        return self.folder / ".lock"
+
+    def images(self, checksum: str) -> Path:
+        """File with the labels of the images of a set that runs were evaluated on."""
+        return self.folder / "images" / f"{checksum}.json"
+
+    def checkpoint(self, name: str) -> Path:
+        """File that an unfinished run goes on from."""
+        return self.folder / "checkpoints" / f"{name}.pt"
+
+    def progress(self, name: str) -> Path:
+        """File with the epochs so far of an unfinished run, to be read while it is going on."""
+        return self.folder / "checkpoints" / f"{name}.csv"
+
+    def weights(self, name: str) -> Path:
+        """File with a finished run's weights, for `cardinality evaluate`; not in git."""
+        return self.folder / "weights" / f"{name}.safetensors"
+
+    def status(self, name: str) -> Status:
+        """How a run ended. A record is there if its file is; whether it is sound, `read` says.
+
+        Raises:
+            UserError: the record of a failure that cannot be read.
+        """
+        if (self.folder / "runs" / name / RECORD).is_file():
+            return "done"
+        path = self.folder / "failed" / name / RECORD
+        return parse(path).status if path.is_file() else "missing"
+
+    def read(self, name: str) -> Record | None:
+        """The record of a finished run, else that of a failed one, else nothing.
+
+        Raises:
+            UserError: a record that does not hold together.
+        """
+        for kind in ("runs", "failed"):
+            path = self.folder / kind / name / RECORD
+            if path.is_file():
+                record = parse(path)
+                if record.status == "done":
+                    self.correct(record)
+                    self.epochs(record)
+                return record
+        return None
+
+    def finished(self) -> Iterator[Record]:
+        """Every finished run of the protocol that holds together, by name."""
+        for path in sorted((self.folder / "runs").glob(f"*/{RECORD}")):
+            try:
+                record = self.read(path.parent.name)
+            except UserError:
+                continue
+            if record is not None and record.status == "done":
+                yield record
+
+    def problems(self) -> dict[str, str]:
+        """What is wrong with each record that does not hold together, by its folder's name."""
+        found = {}
+        for path in sorted((self.folder).glob(f"*/*/{RECORD}")):
+            if path.parent.parent.name in ("runs", "failed"):
+                try:
+                    self.read(path.parent.name)
+                except UserError as error:
+                    found[path.parent.name] = str(error)
+        return found
+
+    def epochs(self, record: Record) -> list[dict[str, float]]:
+        """Every epoch of a finished run, in order; a figure that was not measured is not a number.
+
+        Raises:
+            UserError: a file that cannot be read, or whose last epoch is not the record's.
+        """
+        path = self.folder / "runs" / record.name / EPOCHS
+        try:
+            rows = read_epochs(path)
+            if len(rows) != record.sittings[-1].last_epoch:
+                raise ValueError(f"expected the epochs 1 to {record.sittings[-1].last_epoch}")
+            _hold_to_final(record, rows)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from None
+        return rows
+
+    def correct(self, record: Record) -> Correct | None:
+        """Which images a finished run got right; nothing of a run before revision 4.
+
+        Raises:
+            UserError: the file is not the record's, or does not sum to its error.
+        """
+        if record.final is None or record.correct_checksum is None or not record.final.images:
+            return None
+        path = self.folder / "runs" / record.name / CORRECT
+        try:
+            packed = path.read_bytes()
+            if checksum(packed) != record.correct_checksum:
+                raise ValueError("not the file that the record has the checksum of")
+            correct = Correct.unpack(packed, record.final.images)
+            if abs(correct.error - record.final.top1_error) > 1e-9:
+                raise ValueError(
+                    f"sums to an error of {correct.error:.4f} %, the record says"
+                    f" {record.final.top1_error:.4f} %"
+                )
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from None
+        return correct
+
+    def write(
+        self, record: Record, epochs: Sequence[Epoch], correct: Correct | None = None
+    ) -> None:
+        """Put a run's folder in place, all at once, and drop what it supersedes."""
+        kind = "runs" if record.status == "done" else "failed"
+        aside = self.folder / "checkpoints" / f"{record.name}.{os.getpid()}.part"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        if epochs:
+            write_epochs(aside / EPOCHS, epochs)
+        if correct is not None:
+            (aside / CORRECT).write_bytes(correct.pack())
+        text = record.model_dump_json(indent=1) + "\n"
+        (aside / RECORD).write_text(text, encoding="utf-8")
+        target = self.folder / kind / record.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "runs" and (target / RECORD).is_file():  # finished twice: its first stays
+            shutil.rmtree(aside)
+            return
+        if target.exists():  # a retry has failed again: the newer failure counts
+            target.replace(aside.with_suffix(".old"))
+        aside.replace(target)
+        shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
+        if record.status == "done":
+            shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
+
+
+def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:
+    """See that the last epoch is what the record has for the result."""
+    if record.final is None:
+        return
+    for key, value in record.final.model_dump(exclude_none=True).items():
+        if rows[-1].get(key) != value:
+            raise ValueError(f"{key} of the last epoch is {rows[-1].get(key)}, not {value}")
