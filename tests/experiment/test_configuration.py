@@ -30,7 +30,7 @@ def refused(path: Path, text: str, model: type[Ablation] | type[Protocol]) -> st
 @pytest.mark.parametrize(
     ("old", "new", "key", "allowed"),
     [
-        ("epochs: 2", "epoch: 2", "training.epoch:", "epochs, batch, rate"),
+        ("epochs: 2", "epoch: 2", "training.epoch:", "epochs, steps, batch, rate"),
         ("side: 16", "sise: 16", "data.sise:", "name, side, train"),
         ("warmup: 0.5", "warm: 0.5", "training.schedule.warm:", "name, warmup"),
         ("epochs: 2", "epochs: two", "training.epochs:", "integer"),

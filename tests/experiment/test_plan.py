@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
 
+from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.configuration import Training
+from cardinality.experiment.datasets import Cifar, Digits, Folders
+from cardinality.experiment.plan import Numerics, Plan, make_plan
 from cardinality.host.machine import Machine, detect
 from cardinality.report.tables import published
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
@@ -73,9 +76,36 @@ def test_what_changes_no_result_changes_no_name(
     assert [run.name for run in before] == [run.name for run in after]
 
 
-def test_every_property_of_a_net_is_in_its_runs_configuration(machine: Machine) -> None:
+def test_every_departure_from_a_default_is_in_a_runs_configuration(machine: Machine) -> None:
     run = make_plan("table3", "quick", machine).runs()[0]
-    assert set(run.configuration["net"]) == set(vars(run.architecture))
+    net = Architecture(Setting(2, 40), 29, "cifar", 7, 32, False, "preactivation")
+    assert set(replace(run, architecture=net).configuration["net"]) == set(vars(net))
+    # And nothing that is at its default is, so that a new option renames no run.
+    plain = replace(run, architecture=Architecture(Setting(1, 64), 50))
+    assert set(plain.configuration["net"]) == {"setting", "depth", "residual"}
+    assert "norm_images" not in run.configuration["training"]
+    assert "fused" not in run.configuration["numerics"]
+
+
+def test_no_default_has_changed() -> None:
+    # A run's name says nothing of what is at its default: another one would be another run.
+    usual = {f.name: f.default for f in fields(Architecture) if f.default is not MISSING}
+    assert usual == {
+        "stem": "imagenet",
+        "classes": 1000,
+        "base": 64,
+        "residual": True,
+        "block": "original",
+    }
+    for model, defaults in (
+        (Training, {"epochs": None, "steps": None, "norm_images": None}),
+        (Digits, {"evaluate_on": "test"}),
+        (Cifar, {"evaluate_on": "test"}),
+        (Folders, {"evaluate_on": "test"}),
+    ):
+        stated = {k: f.default for k, f in model.model_fields.items() if not f.is_required()}
+        assert stated == defaults
+    assert Numerics("cpu", "float32", 1) == Numerics("cpu", "float32", 1, fused=False)
 
 
 def test_only_the_deeper_row_of_imagenet_is_preactivation(machine: Machine) -> None:

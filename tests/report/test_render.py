@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
-from cardinality.report.render import as_recorded, render
+from cardinality.report.recorded import as_recorded
+from cardinality.report.render import render
 from cardinality.report.tables import published, read_paper
 from cardinality.results.folder import Results
 
@@ -127,7 +129,7 @@ def test_differences_are_over_the_seeds_that_both_rows_have(
     assert ours.final is not None
     assert reference.final is not None
     expected = ours.final.top1_error - reference.final.top1_error
-    assert shallow.top1_error_difference["32x4d"] == pytest.approx(expected)
+    assert shallow.top1_error_difference["32x4d"] == pytest.approx(expected, abs=1e-4)
     assert math.isnan(shallow.top1_error_deviation["1x64d"])
 
 
@@ -137,11 +139,47 @@ def test_numerics_are_never_mixed(machine: Machine, results: Results, put_record
     other = asked.with_numerics(replace(numerics, precision="bfloat16"))
     put_records(asked, results, skip=5)
     put_records(other, results, skip=12)
-    shown, left_out = as_recorded(other, results)
-    assert shown == asked  # 15 runs against 8
-    assert left_out == 8
+    found = as_recorded(other, results)
+    assert found.plan == asked  # 15 runs against 8
+    assert found.others == 8
     page, _ = render(asked, results)
-    assert "their numerics are others: 8 runs of these nets" in page
+    assert "their numerics or their images are others: 8 runs of these nets" in page
+
+
+def test_images_are_never_mixed(machine: Machine, results: Results, put_records: Put) -> None:
+    asked = plan("table3", machine)
+    put_records(asked, results)
+    others = asked.runs()[:4]
+    for run in others:
+        record = results.read(run.name)
+        assert record is not None
+        of_others = record.model_copy(update={"data_checksum": "f" * 16})
+        path = results.folder / "runs" / run.name / "run.json"
+        path.write_text(of_others.model_dump_json())
+    found = as_recorded(asked, results)
+    assert found.others == 4
+    assert found.done.keys() == {run.name for run in asked.runs()[4:]}
+
+
+def test_a_record_that_does_not_hold_together_is_left_out_and_said(
+    machine: Machine, results: Results, put_records: Put
+) -> None:
+    asked = plan("table3", machine)
+    put_records(asked, results)
+    edited, torn, swapped, flipped = (results.folder / "runs" / r.name for r in asked.runs()[:4])
+    text = (edited / "run.json").read_text()
+    (edited / "run.json").write_text(re.sub(r'("top1_error": )[0-9.]+', r"\1 5.0", text))
+    (torn / "run.json").write_text("{")
+    other = results.folder / "runs" / asked.runs()[9].name / "epochs.csv"
+    (swapped / "epochs.csv").write_text(other.read_text().replace("30", "31"))
+    bits = bytearray((flipped / "correct.bin").read_bytes())
+    bits[0] ^= 1
+    (flipped / "correct.bin").write_bytes(bits)
+    found = as_recorded(asked, results)
+    assert found.unsound.keys() == {path.name for path in (edited, torn, swapped, flipped)}
+    page, _ = render(asked, results)
+    assert "Partial: 16 of 20" in page
+    assert "Left out, because they do not hold together: 4 runs" in page
 
 
 def test_the_papers_figures_are_those_of_the_paper() -> None:

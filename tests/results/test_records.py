@@ -36,7 +36,7 @@ def test_a_record_reads_back_as_it_was_written(
 def test_nothing_half_written_is_left(tiny: Plan, tmp_path: Path, put_records: Put) -> None:
     put_records(tiny, Results(tmp_path / "results"))
     left = {path.name for path in (tmp_path / "results").rglob("*") if path.is_file()}
-    assert left == {"run.json", "epochs.csv"}
+    assert left == {"run.json", "epochs.csv", "correct.bin"}
 
 
 def test_a_success_takes_the_place_of_a_failure(

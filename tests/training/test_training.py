@@ -12,15 +12,17 @@ from torch.nn.functional import cross_entropy
 
 from cardinality.data.images import Images
 from cardinality.data.store import load_images
-from cardinality.experiment.configuration import Training
+from cardinality.experiment.configuration import Steps, Training
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Precision
+from cardinality.nets.network import build
 from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Diverged, Stopped
+from cardinality.training.numerics import forward
 from cardinality.training.schedule import scheduler
 from cardinality.training.sittings import Watch
-from cardinality.training.tally import Tally
+from cardinality.training.tally import Tally, rivals
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import weights_checksum
 from tests.tiny import PLACE
@@ -158,11 +160,11 @@ def test_the_tally_agrees_with_counting_by_hand() -> None:
 
 
 def test_schedules() -> None:
-    def rates(training: Training, steps: int, epochs: int) -> list[float]:
+    def rates(training: Training, images: int) -> list[float]:
         optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-        schedule = scheduler(optimizer, training, steps)
+        schedule = scheduler(optimizer, training, images)
         seen = []
-        for _ in range(steps * epochs):
+        for _ in range(training.all_steps(images)):
             seen.append(optimizer.param_groups[0]["lr"])
             optimizer.step()
             schedule.step()
@@ -170,19 +172,78 @@ def test_schedules() -> None:
 
     common = {"batch": 2, "rate": 0.1, "momentum": 0.9, "decay": 0.0, "shift": 0, "flip": False}
 
-    def training(epochs: int, **schedule: object) -> Training:
-        return Training.model_validate(common | {"epochs": epochs, "schedule": schedule})
+    def training(duration: dict[str, int], **schedule: object) -> Training:
+        return Training.model_validate(common | duration | {"schedule": schedule})
 
-    drops = training(6, name="steps", drops=(2, 4), factor=0.1)
+    drops = training({"epochs": 6}, name="steps", drops=(2, 4), factor=0.1)
     expected = [0.1] * 6 + [0.01] * 6 + [0.001] * 6
-    assert rates(drops, 3, 6) == pytest.approx(expected)
-    cycle = training(4, name="one-cycle", warmup=0.5)
-    up_and_down = rates(cycle, 5, 4)
+    assert rates(drops, 5) == pytest.approx(expected)  # 3 steps an epoch, the last of one image
+    by_steps = training({"steps": 18}, name="steps", drops=(6, 12), factor=0.1)
+    assert rates(by_steps, 5) == pytest.approx(expected)
+    cycle = training({"epochs": 4}, name="one-cycle", warmup=0.5)
+    up_and_down = rates(cycle, 10)
     top = up_and_down.index(max(up_and_down))
     assert max(up_and_down) == pytest.approx(0.1)
     assert up_and_down[: top + 1] == sorted(up_and_down[: top + 1])
     assert up_and_down[top:] == sorted(up_and_down[top:], reverse=True)
     assert up_and_down[-1] < 1e-3 * up_and_down[0]
+
+
+def test_a_training_by_steps_is_one_by_epochs_that_ends_within_one(
+    run: Run, images: Images
+) -> None:
+    drops = Steps(name="steps", drops=(1,), factor=0.1)
+    update = {"schedule": drops, "epochs": None, "steps": 4}  # of 3 an epoch
+    cut = replace(run, training=run.training.model_copy(update=update))
+    assert cut.epochs == 2
+    told: list[float] = []
+    trainer = Trainer(cut, images)
+    while len(trainer.epochs) < cut.epochs:
+        trainer.train_epoch(told.append)
+    assert told == [1 / 3, 2 / 3, 1.0, 2.0]
+    assert trainer.scheduler.last_epoch == 4
+    assert cut.cost < run.cost
+
+
+def test_which_images_are_right_sums_to_the_error(run: Run, images: Images) -> None:
+    trainer = Trainer(run, images)
+    trainer.train_epoch(nothing)
+    assert trainer.correct is not None
+    assert trainer.correct.error == trainer.epochs[-1].top1_error
+    assert len(trainer.correct.right) == trainer.epochs[-1].images == 40
+    # A second way: the plain forward pass, image by image.
+    pixels = (batch for batch, _ in trainer.test_images.plain(1))
+    with torch.no_grad():
+        found = [int(trainer.net(x).argmax()) for x in pixels]
+    assert (np.array(found) == images.test.labels).tolist() == trainer.correct.right.tolist()
+
+
+def test_ties_and_what_is_not_a_number_count_as_wrong() -> None:
+    nan = math.nan
+    logits = torch.tensor(
+        [
+            [3.0, 2, 1, 0, 0, 0, 0],  # ahead of all
+            [3.0, 3, 1, 0, 0, 0, 0],  # a tie for the first place
+            [0.0, 9, 9, 9, 9, 9, -1],  # five are ahead
+            [0.0, 9, 9, 9, 9, -1, -1],  # four are
+            [0.0, 9, 9, 9, 0, 0, -1],  # a tie for the fifth place
+            [nan, 0, 0, 0, 0, 0, 0],
+            [1.0, nan, 0, 0, 0, 0, 0],
+        ]
+    )
+    ahead = rivals(logits, torch.zeros(7, dtype=torch.long))
+    assert ahead.tolist() == [1, 2, 6, 5, 6, 7, 2]
+
+
+def test_the_last_layer_is_computed_in_float32() -> None:
+    # In bfloat16 these two logits are one.
+    net = build("1x64d", 11, "cifar", classes=2, base=16).eval()
+    with torch.no_grad():
+        net.fc.weight.zero_()
+        net.fc.bias.copy_(torch.tensor([1.0, 1.0 + 2**-12]))
+        logits = forward(net, torch.zeros(1, 3, 8, 8), "bfloat16")
+    assert logits.dtype == torch.float32
+    assert logits[0, 1] > logits[0, 0]
 
 
 def test_a_net_learns(run: Run, data_root: Path) -> None:

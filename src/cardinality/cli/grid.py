@@ -123,8 +123,10 @@ def run_command(
     ] = False,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
+    from cardinality.data.store import identify
     from cardinality.execution.driver import compute_all, missing
     from cardinality.execution.executors import side_by_side
+    from cardinality.execution.tie import check_images
     from cardinality.host.provenance import provenance
     from cardinality.results.estimate import estimate
 
@@ -135,6 +137,8 @@ def run_command(
     if show_committed and results is None and _committed(plan, found):
         _render(plan, found)
         return
+    if chosen and (absent or data is not None):
+        check_images(chosen, found, identify(plan.protocol.data))
     if plan.remark is not None:
         print(f"Note: {plan.remark}.")
     failed: list[tuple[str, str]] = []
@@ -169,13 +173,10 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
 
 def _committed(plan: "Plan", found: "Results") -> bool:
     """Whether the repository brings runs of this table; if so, say where they were made."""
-    from cardinality.report.render import as_recorded
+    from cardinality.report.recorded import as_recorded
 
-    recorded, _ = as_recorded(plan, found)
-    records = [found.read(run.name) for run in recorded.runs()]
-    machines = sorted(
-        {sitting.device for record in records if record is not None for sitting in record.sittings}
-    )
+    records = as_recorded(plan, found).done.values()
+    machines = sorted({sitting.device for record in records for sitting in record.sittings})
     if not plan.protocol.committed or not machines:
         return False
     print(

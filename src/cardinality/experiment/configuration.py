@@ -238,7 +238,7 @@ class Protocol(Strict):
 
     Attributes:
         title: heading above its tables.
-        evidence: what results at this scale are evidence of, and of what not.
+        evidence: what results at this scale are evidence of, and of what not, if that was stated.
         data: the data set.
         stem, base: of every net (`cardinality.architecture.settings.Architecture`).
         deeper_block: of the rows that go deeper; every other net has the original block.
@@ -253,7 +253,7 @@ class Protocol(Strict):
     """
 
     title: str
-    evidence: str
+    evidence: str | None = None
     data: DataSpec
     stem: Stem
     base: int = Field(ge=1, le=1024)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from cardinality.experiment.plan import Numerics, Plan
 from cardinality.host.machine import DEVICE_NAMES
+from cardinality.report.recorded import Recorded
 from cardinality.report.tables import Done, Failed, Published
 
 DASH = "–"
@@ -167,12 +168,11 @@ def arithmetic_notes(plan: Plan) -> list[str]:
     ]
 
 
-def trained_notes(
-    plan: Plan, done: Done, failed: Failed, paper: Published | None, others: int
-) -> list[str]:
+def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     """Whether the table is whole, what its columns are, and where its figures come from."""
-    records = [done[run.name] for run in plan.runs() if run.name in done]
-    notes = [_state(plan, done, failed), f"{plan.protocol.title}. {plan.protocol.evidence.strip()}"]
+    plan, done, failed = found.plan, found.done, found.failed
+    evidence = plan.protocol.evidence or "Of what results here are evidence is not stated."
+    notes = [_state(plan, done, failed), f"{plan.protocol.title}. {evidence.strip()}"]
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
         f" Δ is to the {plan.ablation.reference} row of the same depth and shortcuts (of the"
@@ -187,11 +187,17 @@ def trained_notes(
         )
     if plan.remark is not None:
         notes.append(f"Note: {plan.remark}.")
-    if records:
+    if done:
         notes += _made(plan, done)
-    if others:
+    if found.others:
         notes.append(
-            f"Left out, because their numerics are others: {count_runs(others)} of these nets."
+            "Left out, because their numerics or their images are others:"
+            f" {count_runs(found.others)} of these nets."
+        )
+    if found.unsound:
+        notes.append(
+            f"**Left out, because they do not hold together: {count_runs(len(found.unsound))}"
+            " (`cardinality verify` says why).**"
         )
     return notes + list(plan.ablation.notes)
 
@@ -237,15 +243,12 @@ def _made(plan: Plan, done: Done) -> list[str]:
     commits = sorted({(sitting.commit or "unknown")[:10] for sitting in sittings})
     unclean = sum(any(s.clean is not True for s in record.sittings) for record in records)
     sums = sorted({record.data_checksum for record in records})
-    notes = [
+    return [
         f"Made on {where}; {describe(numerics)}; torch {', '.join(torches)}; data"
         f" {', '.join(sums)}; code {', '.join(commits)}"
         + (f", of which {count_runs(unclean)} from a tree with changes" if unclean else "")
         + "."
     ]
-    if len(sums) > 1:
-        notes.append("**The runs saw different images: their data checksums differ.**")
-    return notes
 
 
 def count_runs(count: int) -> str:

@@ -1,7 +1,5 @@
 """From records to files: each table as Markdown, CSV and plots under results/PROTOCOL/."""
 
-from collections import Counter
-from dataclasses import astuple
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +8,7 @@ from cardinality.data.store import load_images
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan
 from cardinality.report import markdown, plots
+from cardinality.report.recorded import as_recorded
 from cardinality.report.tables import arithmetic_table, published, trained_table
 from cardinality.results.folder import Results
 
@@ -36,13 +35,11 @@ def render(plan: Plan, results: Results) -> tuple[str, list[Path]]:
 
 
 def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
-    plan, others = as_recorded(plan, results)
-    records = [record for run in plan.runs() if (record := results.read(run.name)) is not None]
-    done = {record.name: record for record in records if record.status == "done"}
-    failed = {r.name: r.failure or "" for r in records if r.status == "failed"}
+    found = as_recorded(plan, results)
+    plan, done, failed = found.plan, found.done, found.failed
     paper = published(plan)
     table = trained_table(plan, done, failed)
-    notes = markdown.trained_notes(plan, done, failed, paper, others)
+    notes = markdown.trained_notes(found, paper)
     page = markdown.document(plan, markdown.trained(table, paper), notes)
     files = _write(plan, results, table, page)
 
@@ -84,25 +81,3 @@ def _write(plan: Plan, results: Results, table: pd.DataFrame, page: str) -> list
     text.write_text(page)
     table.to_csv(data, index=False, lineterminator="\n", float_format="%.6g")
     return [text, data]
-
-
-def as_recorded(plan: Plan, results: Results) -> tuple[Plan, int]:
-    """The plan with the numerics in which most of its runs are on disk.
-
-    Runs with different numerics are never mixed in a table. Which are shown follows from the
-    records alone, so that they render alike on every machine.
-
-    Returns:
-        That plan, and how many of its runs are there with other numerics.
-    """
-    records = {record.name: record.numerics for record in results.finished()}
-    counts = Counter(
-        {
-            numerics: sum(run.name in records for run in plan.with_numerics(numerics).runs())
-            for numerics in sorted(set(records.values()), key=astuple)
-        }
-    )
-    if not counts.total():
-        return plan, 0
-    best, most = counts.most_common(1)[0]
-    return plan.with_numerics(best), counts.total() - most

@@ -25,6 +25,8 @@ from cardinality.results.images import Correct, checksum
 from cardinality.results.records import Record, parse
 
 Status = Literal["done", "failed", "diverged", "missing"]
+# The revision from which on records say which images were right.
+FIRST_WITH_IMAGES = 4
 RECORD, EPOCHS, CORRECT = "run.json", "epochs.csv", "correct.bin"
 
 
@@ -94,33 +96,37 @@ class Results:
         for kind in ("runs", "failed"):
             path = self.folder / kind / name / RECORD
             if path.is_file():
-                record = parse(path)
-                if record.status == "done":
-                    self.correct(record)
-                    self.epochs(record)
-                return record
+                return self._read(path)
         return None
+
+    def read_all(self) -> tuple[list[Record], dict[str, str]]:
+        """Every record of the protocol, by name, and what is wrong with those that are unsound.
+
+        Returns:
+            Records, a finished run's before a failed one's of the same name; and problems by the
+            name of the folder.
+        """
+        records, problems = [], {}
+        for kind in ("runs", "failed"):
+            for path in sorted((self.folder / kind).glob(f"*/{RECORD}")):
+                try:
+                    records.append(self._read(path))
+                except UserError as error:
+                    problems[path.parent.name] = str(error)
+        return records, problems
 
     def finished(self) -> Iterator[Record]:
         """Every finished run of the protocol that holds together, by name."""
-        for path in sorted((self.folder / "runs").glob(f"*/{RECORD}")):
-            try:
-                record = self.read(path.parent.name)
-            except UserError:
-                continue
-            if record is not None and record.status == "done":
-                yield record
+        return (record for record in self.read_all()[0] if record.status == "done")
 
-    def problems(self) -> dict[str, str]:
-        """What is wrong with each record that does not hold together, by its folder's name."""
-        found = {}
-        for path in sorted((self.folder).glob(f"*/*/{RECORD}")):
-            if path.parent.parent.name in ("runs", "failed"):
-                try:
-                    self.read(path.parent.name)
-                except UserError as error:
-                    found[path.parent.name] = str(error)
-        return found
+    def _read(self, path: Path) -> Record:
+        record = parse(path)
+        if (record.status == "done") != (path.parent.parent.name == "runs"):
+            raise UserError(f"{path}: says {record.status}; no record of ours there")
+        if record.status == "done":
+            self.correct(record)
+            self.epochs(record)
+        return record
 
     def epochs(self, record: Record) -> list[dict[str, float]]:
         """Every epoch of a finished run, in order; a figure that was not measured is not a number.
@@ -144,14 +150,17 @@ class Results:
         Raises:
             UserError: the file is not the record's, or does not sum to its error.
         """
-        if record.final is None or record.correct_checksum is None or not record.final.images:
+        if record.final is None or record.configuration["revision"] < FIRST_WITH_IMAGES:
             return None
         path = self.folder / "runs" / record.name / CORRECT
         try:
+            images = record.final.images
+            if images is None:
+                raise ValueError("the record does not say of how many images")
             packed = path.read_bytes()
             if checksum(packed) != record.correct_checksum:
                 raise ValueError("not the file that the record has the checksum of")
-            correct = Correct.unpack(packed, record.final.images)
+            correct = Correct.unpack(packed, images)
             if abs(correct.error - record.final.top1_error) > 1e-9:
                 raise ValueError(
                     f"sums to an error of {correct.error:.4f} %, the record says"

@@ -115,32 +115,6 @@ class Record(Strict):
     sittings: tuple[Sitting, ...]
     finished: str
 
-    @model_validator(mode="before")
-    @classmethod
-    def _of_earlier_revisions(cls, content: Any) -> Any:
-        """Records up to revision 3 had one provenance; they are read as of one sitting."""
-        if not isinstance(content, dict) or "provenance" not in content:
-            return content
-        content = dict(content)
-        made, peak = Provenance.model_validate(content.pop("provenance")), None
-        if "peak_memory" in content:
-            peak = content.pop("peak_memory")
-        content["sittings"] = [
-            {
-                **made.model_dump(),
-                "device": made.machine,
-                "side_by_side": None,
-                "first_epoch": 1,
-                "last_epoch": content["configuration"]["training"]["epochs"],
-                "began": None,
-                "ended": content["finished"],
-                "wall_seconds": content["seconds"],
-                "cpu_seconds": None,
-                "peak_memory": peak,
-            }
-        ]
-        return content
-
     @model_validator(mode="after")
     def _check(self) -> "Record":
         if (self.status == "done") != (self.final is not None):
@@ -250,7 +224,7 @@ def parse(path: Path) -> Record:
             raise UserError(f"{path}: larger than {LARGEST_RECORD:,} bytes, so no record of ours")
         content = json.loads(path.read_text(encoding="utf-8"))
         # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
-        record = Record.model_validate_json(json.dumps(content))
+        record = Record.model_validate_json(json.dumps(_of_today(content)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
@@ -260,3 +234,26 @@ def parse(path: Path) -> Record:
     if record.name != path.parent.name or not record.name.endswith(digest(record.configuration)):
         raise UserError(f"{path}: is the record of another run than its folder's name says")
     return record
+
+
+def _of_today(content: dict[str, Any]) -> dict[str, Any]:
+    """A record up to revision 3, which had one provenance, as one of one sitting; else itself."""
+    if "provenance" not in content:
+        return content
+    content = dict(content)
+    made = content.pop("provenance")
+    content["sittings"] = [
+        {
+            **made,
+            "device": made["machine"],
+            "side_by_side": None,
+            "first_epoch": 1,
+            "last_epoch": content["configuration"]["training"]["epochs"],
+            "began": None,
+            "ended": content["finished"],
+            "wall_seconds": content["seconds"],
+            "cpu_seconds": None,
+            "peak_memory": content.pop("peak_memory", None),
+        }
+    ]
+    return content

@@ -1,0 +1,82 @@
+"""Which records a table shows: those of one numerics and of one set of images, never mixed."""
+
+from collections import Counter
+from dataclasses import astuple, dataclass
+
+from cardinality.data.images import Identity
+from cardinality.experiment.plan import Numerics, Plan
+from cardinality.results.folder import Results
+from cardinality.results.records import Record
+
+# What the runs of a table have in common.
+Kind = tuple[Numerics, Identity | None]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What is on disk of a plan.
+
+    Attributes:
+        plan: with the numerics of the records that are shown.
+        done: those records, by the run's name.
+        failed: why other runs failed, by name.
+        others: how many of its runs are there with other numerics or of other images.
+        unsound: what is wrong with records that do not hold together, by name.
+    """
+
+    plan: Plan
+    done: dict[str, Record]
+    failed: dict[str, str]
+    others: int
+    unsound: dict[str, str]
+
+
+def as_recorded(plan: Plan, results: Results) -> Recorded:
+    """What is shown of a plan: the numerics and the images of which most of its runs are on disk.
+
+    It follows from the records alone, so that they render alike on every machine.
+    """
+    records, unsound = results.read_all()
+    finished = {record.name: record for record in records if record.status == "done"}
+    names = {
+        numerics: {run.name for run in plan.with_numerics(numerics).runs()}
+        for numerics in sorted({record.numerics for record in records}, key=astuple)
+    }
+    kinds: Counter[Kind] = Counter(
+        (numerics, finished[name].identity)
+        for numerics, asked in names.items()
+        for name in sorted(asked & finished.keys())
+    )
+    numerics, identity = _most(kinds) or (plan_numerics(plan), None)
+    if numerics is not None:
+        plan = plan.with_numerics(numerics)
+    asked = {run.name for run in plan.runs()}
+    done = {
+        name: record
+        for name, record in finished.items()
+        if name in asked and record.identity == identity
+    }
+    failed = {
+        record.name: record.failure or ""
+        for record in records
+        if record.name in asked and record.status != "done" and record.name not in finished
+    }
+    everywhere = asked.union(*names.values())
+    return Recorded(
+        plan,
+        done,
+        failed,
+        kinds.total() - len(done),
+        {name: problem for name, problem in unsound.items() if name in everywhere},
+    )
+
+
+def plan_numerics(plan: Plan) -> Numerics | None:
+    """The numerics of a plan's runs, if it has any."""
+    runs = plan.runs()
+    return runs[0].numerics if runs else None
+
+
+def _most(kinds: Counter[Kind]) -> Kind | None:
+    """The most frequent kind; of several the first that was counted."""
+    return kinds.most_common(1)[0][0] if kinds else None
