@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from cardinality.experiment.plan import PROTOCOLS, make_plan
+from cardinality.experiment.plan import make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.render import render
 from cardinality.results.folder import Results
+from cardinality.results.manifest import MEASURED
+from cardinality.results.manifest import read as read_manifest
 from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -147,13 +149,15 @@ def test_the_makefile_passes_its_variables_on() -> None:
 
 
 def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
-    from cardinality.experiment.configuration import Protocol
-    from cardinality.experiment.reading import load
-
-    ignored = (ROOT / ".gitignore").read_text().splitlines()
-    for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
-        committed = load(path, Protocol, bases=PROTOCOLS).committed
-        assert (f"/results/{path.stem}/" in ignored) != committed
+    assert "/results/quick/" in (ROOT / ".gitignore").read_text().splitlines()
+    for folder in (ROOT / "results").glob("*/runs"):
+        if folder.parent.name != "quick":
+            listed = read_manifest(folder.parent)
+            command = ["git", "ls-files", *MEASURED]
+            git = subprocess.run(
+                command, cwd=folder.parent, capture_output=True, text=True, check=True
+            )
+            assert sorted(listed) == sorted(git.stdout.split())
 
 
 # What a column of the README's tables shows, by the beginning of its heading.
