@@ -35,7 +35,7 @@ def effect(contrast: Contrast, outcomes: Outcomes, figure: Figure) -> Effect:
     more = blocks(outcomes, figure, cells, extended=True)
     beyond = len(more.whole.seeds) > len(counted.whole.seeds)
     return Effect(
-        estimate(of_blocks(contrast, counted.whole)),
+        estimate(of_blocks(contrast, counted.whole)) if counted.whole.seeds else None,
         counted.whole.seeds,
         counted.broken,
         len(outcomes.unfinished(figure, cells)),

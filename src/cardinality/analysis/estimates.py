@@ -32,17 +32,20 @@ class Estimate:
     confidence: float = CONFIDENCE
 
 
-def estimate(values: Floats | Sequence[float], confidence: float = CONFIDENCE) -> Estimate | None:
-    """Mean, deviation and t interval of independent values, or none of nothing.
+def estimate(values: Floats | Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Mean, deviation and t interval of independent values.
 
     Args:
-        values: (n,), one a seed.
+        values: (n,), one a seed, at least one.
         confidence: of the interval, two-sided.
+
+    Raises:
+        ValueError: no values.
     """
     sample = np.asarray(values, dtype=np.float64)
     n = sample.size
     if n == 0:
-        return None
+        raise ValueError("no values; allowed: one and more")
     mean = float(sample.mean())
     if n == 1:
         return Estimate(mean, 1, None, None, None, confidence)

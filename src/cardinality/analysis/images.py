@@ -88,6 +88,26 @@ def wrongness(contrast: Contrast, right: Right, seeds: Sequence[int]) -> Floats:
     return effects
 
 
+def image_effect(
+    contrast: Contrast,
+    right: Right,
+    sources: Numbers | None = None,
+    counting: Sequence[int] | None = None,
+) -> ImageEffect | None:
+    """An effect with its intervals over seeds, test images, and both; none without a seed.
+
+    Args:
+        contrast: of the comparison.
+        right: the bits of each cell and seed.
+        sources: (images,) the source of each, where several share one.
+        counting: the seeds that may be taken; by default all that every cell has.
+    """
+    seeds = common_seeds(contrast, right)
+    if counting is not None:
+        seeds = tuple(seed for seed in seeds if seed in counting)
+    return crossed(wrongness(contrast, right, seeds), sources) if seeds else None
+
+
 def crossed(
     effects: Floats, sources: Numbers | None = None, confidence: float = CONFIDENCE
 ) -> ImageEffect:
@@ -240,7 +260,7 @@ def by_class(
     found = []
     for number, name in enumerate(names):
         members = labels == number
-        over = estimate(effects[:, members].mean(axis=1)) if members.any() else None
-        if over is not None:
+        if members.any():
+            over = estimate(effects[:, members].mean(axis=1))
             found.append(ClassEffect(name, int(members.sum()), over))
     return tuple(found)
