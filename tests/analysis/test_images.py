@@ -67,13 +67,18 @@ def test_over_seeds_it_is_the_t_interval_of_the_runs_errors() -> None:
 
 
 def test_residual_noise_never_makes_both_smaller_than_one() -> None:
-    # Rows and columns without effects: what is left is larger than both mean squares.
-    effects = np.array([[1.0, -1, 0, 0], [-1, 1, 0, 0], [0, 0, 1, -1], [0, 0, -1, 1]]) + 0.0
-    effects[0, 0] += 0.01
-    found = crossed(effects)
-    assert found.over_both is not None
-    assert found.over_images is not None
-    assert found.over_both.error >= found.over_images.error > 0
+    random = generator(7)
+    below = 0
+    for _ in range(100):
+        effects = random.normal(size=(3, 20))  # neither seeds nor images have an effect
+        found = crossed(effects)
+        assert found.over_seeds is not None
+        assert found.over_images is not None
+        assert found.over_both is not None
+        alone = max(found.over_seeds.error, found.over_images.error)
+        assert found.over_both.error >= alone
+        below += found.over_both.error == alone
+    assert below > 10
 
 
 def test_what_is_missing_is_not_made_up() -> None:

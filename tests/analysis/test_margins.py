@@ -69,6 +69,10 @@ def test_few_runs_beside_a_reference_sample() -> None:
     assert [(line.cell, line.decision) for line in lines] == [(A, "agrees"), (B, "agrees")]
     plain = against_reference(ours, reference, "top1_error", margin=None)
     assert {line.decision for line in plain} == {"no sign of a difference"}
+    odd = made({A: [20.55, 20.3, 20.5], B: [18.0, 18.1, 17.9]})
+    unsure = against_reference(odd, reference, "top1_error", margin=0.3)[0]
+    assert 0.01 < unsure.p < 0.05
+    assert unsure.decision == "no sign of a difference"
     bad = made({A: [24.0, 24.1, 23.9], B: [18.0, 18.1, 17.9]})
     found = against_reference(bad, reference, "top1_error", margin=0.5)
     assert [line.decision for line in found] == ["differs", "agrees"]

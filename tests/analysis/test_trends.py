@@ -119,3 +119,12 @@ def test_the_test_errs_no_more_often_than_its_level() -> None:
     hits = np.array([[page(table).falls, page(table).rises] for table in errors]) <= 0.05
     assert at_most(hits[:, 0].mean(), 0.05, trials)
     assert at_most(hits[:, 1].mean(), 0.05, trials)
+
+
+def test_p_of_twelve_blocks_is_that_of_convolved_blocks() -> None:
+    null = page_null(5)
+    every = null
+    for _ in range(11):
+        every = np.convolve(every, null)
+    found = page(generator(12).normal(size=(12, 5)) - np.arange(5) / 10)
+    assert found.falls == pytest.approx(every[int(found.statistic) - 12 * 35 :].sum())

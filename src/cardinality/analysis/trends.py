@@ -44,12 +44,9 @@ def page(errors: Floats) -> Page:
     backwards = np.arange(columns, 0, -1)
     rises = stats.page_trend_test(ranks, ranked=True, predicted_ranks=backwards, method="exact")
     ties = any(np.unique(block).size < columns for block in ranks)
-    return Page(float(falls.statistic), _probability(falls), _probability(rises), ties)
-
-
-def _probability(result: object) -> float:
     # Sums of exact terms may pass one by rounding.
-    return min(1.0, float(result.pvalue))  # type: ignore[attr-defined]
+    p, against = (min(1.0, float(result.pvalue)) for result in (falls, rises))
+    return Page(float(falls.statistic), p, against, ties)
 
 
 @dataclass(frozen=True)
