@@ -30,6 +30,7 @@ def verify_command(
         print(f"{folder.name}: {number} finished runs hold together, {len(lines)} problems")
         wrong += len(lines)
     if wrong:
+        print("Tables leave such runs out. Move their folders elsewhere to compute them again.")
         raise typer.Exit(1)
 
 
