@@ -1,6 +1,5 @@
 """What the README and the Makefile promise."""
 
-import ast
 import re
 import shlex
 import shutil
@@ -71,40 +70,6 @@ def test_the_tree_is_as_drawn() -> None:
     modules = set((ROOT / "src" / "cardinality").glob("*.py"))
     unnamed = {path.name for path in modules - set(drawn)}
     assert unnamed == {"__init__.py", "errors.py"}
-
-
-def test_modules_import_only_what_stands_above_them() -> None:
-    order = [path.stem for path in tree() if "cardinality" in path.parts[-2:-1]]
-    assert len(order) > 15
-    for place, name in enumerate(order):
-        path = ROOT / "src" / "cardinality" / name
-        files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        for file in files:
-            for module in imported(ast.parse(file.read_text())):
-                assert module in (*order[: place + 1], "errors"), f"{file.name} imports {module}"
-
-
-def imported(module: ast.Module) -> set[str]:
-    """The suite's modules that a module imports when it runs, at its top or later."""
-    typing_only = {
-        node
-        for branch in ast.walk(module)
-        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
-        for node in ast.walk(branch)
-    }
-    found = set()
-    for node in ast.walk(module):
-        if node in typing_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            parts = node.module.split(".")
-            names = [alias.name for alias in node.names] if len(parts) == 1 else parts[1:2]
-            found |= set(names) if parts[0] == "cardinality" else set()
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                parts = alias.name.split(".")
-                found |= set(parts[1:2]) if parts[0] == "cardinality" else set()
-    return found
 
 
 def test_the_example_of_a_question_is_one(tmp_path: Path, machine: Machine) -> None:
