@@ -24,7 +24,7 @@ help:
 	@echo "make figure7            more paths against wider ones, complexity not preserved"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
-	@echo "make test, make lint    the tests; style, format and types"
+	@echo "make test, make lint    the tests; style, format, types and who imports whom"
 	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make clean              remove .venv and what quick computed"
 	@echo
@@ -65,6 +65,7 @@ lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 clean:
 	rm -rf .venv results/quick src/cardinality/host/*.so
