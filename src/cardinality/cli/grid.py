@@ -124,8 +124,10 @@ def run_command(
 ) -> None:
     """Compute the runs that are missing, then render the table."""
     from cardinality.data.store import identify
+    from cardinality.execution.display import Display
     from cardinality.execution.driver import compute_all, missing
     from cardinality.execution.executors import side_by_side
+    from cardinality.execution.stopping import Stop
     from cardinality.execution.tie import check_images
     from cardinality.host.provenance import provenance
     from cardinality.results.estimate import estimate
@@ -146,16 +148,15 @@ def run_command(
     if absent:
         jobs = min(len(absent), side_by_side(machine, plan.protocol.numerics.threads))
         time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
-        print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
-        from cardinality.execution.display import Display
-
-        display = Display(absent, time.seconds)
-        summary = compute_all(absent, found, jobs, provenance(machine), display, limit)
+        display, place = Display(absent, time.seconds), provenance(machine)
+        with Stop(limit) as stop:
+            print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
+            summary = compute_all(absent, found, jobs, place, display, stop)
         failed, stopped = summary.failed, summary.stopped
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
     _render(plan, found)
-    known = [run.name for run in chosen if found.status(run.name) == "failed"]
+    known = [run.name for run in chosen if found.status(run.name) in ("failed", "diverged")]
     if stopped:
         print(f"{stopped}; the same command goes on where this one stopped.", file=sys.stderr)
     if known:
@@ -167,8 +168,9 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
     for name in names:
         record = found.read(name)
         reason = fresh.get(name) or (record.failure if record is not None else "")
-        print(f"failed: {name}: {reason}", file=sys.stderr)
-    print("try them again with --retry-failed", file=sys.stderr)
+        print(f"{found.status(name)}: {name}: {reason}", file=sys.stderr)
+    if any(found.status(name) == "failed" for name in names):
+        print("try those that failed again with --retry-failed", file=sys.stderr)
 
 
 def _committed(plan: "Plan", found: "Results") -> bool:
