@@ -11,6 +11,9 @@ from pathlib import Path
 # What `aside_of` adds to a name: the process that writes, its host, and an ending.
 ASIDE = re.compile(r"\.(?P<process>[0-9]+)@(?P<host>.+)\.(?:part|old)$")
 
+# Seconds by which a file server's clock may be behind.
+SKEW = 3600
+
 
 def aside_of(path: Path) -> Path:
     """A path beside ``path`` that only this process writes to, and by which it can be told."""
@@ -58,20 +61,29 @@ def remove_leftovers(folder: Path) -> None:
     """
     for path in [*folder.glob("*.part"), *folder.glob("*.old")]:
         writer = ASIDE.search(path.name)
-        if writer is None or writer["host"] != socket.gethostname() or _lives(writer["process"]):
+        if writer is None or writer["host"] != socket.gethostname():
             continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
+        with suppress(OSError):  # somebody else may not be let, or quicker
+            if _writes(int(writer["process"]), path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
                 path.unlink()
 
 
-def _lives(process: str) -> bool:
+def _writes(number: int, path: Path) -> bool:
+    """Whether a process lives, and is the one that began to write a file."""
+    import psutil
+
     try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
+        process = psutil.Process(number)
+        # One that nobody has waited for yet is still listed, but has ended.
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # Numbers are given again. A file server's clock may be another than this machine's.
+        return process.create_time() < path.stat().st_mtime + SKEW
+    except psutil.NoSuchProcess:
         return False
-    except PermissionError:  # somebody else's
+    except psutil.AccessDenied:
         return True
-    return True

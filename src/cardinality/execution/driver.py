@@ -1,9 +1,10 @@
 """Computes the runs of a plan that are missing: which, in what order, and what became of each."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from cardinality.common.errors import UserError, one_line
 from cardinality.data.store import prepare
@@ -49,23 +50,41 @@ def compute_all(
     display: Display,
     stop: Stop | None = None,
 ) -> Summary:
-    """Compute runs in their order, ``jobs`` side by side, until they are done or it is stopped.
+    """Compute runs in worker processes, ``jobs`` side by side; see `compute_with`."""
+    start = partial(Pool, jobs, results.folder, provenance, runs[0].numerics.device)
+    return compute_with(start, runs, results, display, stop or Stop())
+
+
+def compute_with(
+    start: Callable[[], Executor],
+    runs: Sequence[Run],
+    results: Results,
+    display: Display,
+    stop: Stop,
+) -> Summary:
+    """Compute runs in their order until they are done or it is stopped.
 
     A stop lets no run begin and ends those under way; each goes on from its last epoch another
     time. A run that fails is recorded and stops no other.
 
+    Args:
+        start: starts what computes the runs.
+        runs: which.
+        results: where records go.
+        display: what is told of it.
+        stop: when to end before.
+
     Raises:
         UserError: another driver is computing in the same folder, or nothing can be computed here.
     """
-    stop, device = stop or Stop(), runs[0].numerics.device
     with locked(results), display:
         tidy(results)
         try:
             # Workers import torch while the data are looked at.
-            with closing(Pool(jobs, results.folder, provenance, device)) as pool:
-                stop.at_once = lambda: _in_a_hurry(pool, display)
+            with closing(start()) as executor:
+                stop.at_once = lambda: _in_a_hurry(executor, display)
                 prepare(runs[0].data)
-                return Driver(results, pool, display, stop).drive(runs)
+                return Driver(results, executor, display, stop).drive(runs)
         except Broken as error:
             raise UserError(f"nothing can be computed here: {error}") from None
 
@@ -98,10 +117,12 @@ class Driver:
             Broken: nothing can be computed here, and it was not stopped either.
         """
         waiting = deque(runs)
-        while waiting or self.under_way:
+        while True:
             if self.stop.reason:
                 waiting.clear()
                 self.executor.stop()
+            if not waiting and not self.under_way:
+                break
             while waiting and self.executor.free:
                 self._begin(waiting.popleft())
             try:

@@ -5,8 +5,9 @@ run a worker died of, and so that its death holds up no other.
 """
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -15,7 +16,7 @@ from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 import psutil
 
 from cardinality.execution.contract import Broken, Progress, Report
-from cardinality.execution.process import Ready, Stop, Task, serve
+from cardinality.execution.process import Compute, Ready, Stop, Task, serve, torch_on
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import Device, Machine
 from cardinality.host.processes import how_it_ended, oom_kills, start_shielded
@@ -87,11 +88,20 @@ class Pool:
         folder: of the protocol's results.
         provenance: for the records.
         device: that runs are computed on.
+        make_ready: what a worker imports to compute a run; torch unless something else is given.
     """
 
-    def __init__(self, jobs: int, folder: Path, provenance: Provenance, device: Device) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        folder: Path,
+        provenance: Provenance,
+        device: Device,
+        make_ready: Callable[[], Compute] | None = None,
+    ) -> None:
         self.context = multiprocessing.get_context("spawn")
         self.folder, self.device = folder, device
+        self.make_ready = make_ready or partial(torch_on, device)
         self.place = Place(provenance, jobs)
         self.lost_starts, self.stopping = 0, False
         self.workers: list[Worker] = []
@@ -105,7 +115,7 @@ class Pool:
     def _start(self) -> None:
         """Start a worker; it imports torch while nobody waits for it."""
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=serve, args=(theirs, self.folder, self.device))
+        process = self.context.Process(target=serve, args=(theirs, self.folder, self.make_ready))
         try:
             start_shielded(process)
         except OSError as error:

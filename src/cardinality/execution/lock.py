@@ -61,6 +61,7 @@ def tidy(results: Results) -> None:
     for folder in (*mine, results.tables, results.plots, cache_folder(data_root())):
         remove_leftovers(folder)
     for checkpoint in (results.folder / "checkpoints").glob("*.pt"):
-        if results.status(checkpoint.stem) in ("done", "diverged"):  # killed after its record
-            results.progress(checkpoint.stem).unlink(missing_ok=True)
-            checkpoint.unlink(missing_ok=True)
+        with suppress(UserError):  # of a record that cannot be read the reader is told elsewhere
+            if results.status(checkpoint.stem) in ("done", "diverged"):  # killed after its record
+                results.progress(checkpoint.stem).unlink(missing_ok=True)
+                checkpoint.unlink(missing_ok=True)

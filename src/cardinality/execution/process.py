@@ -83,13 +83,13 @@ class Line:
                 self.tasks.put(message)
 
 
-def serve(connection: Connection, folder: Path, device: Device) -> None:
+def serve(connection: Connection, folder: Path, make_ready: Callable[[], Compute]) -> None:
     """All that a worker process does.
 
     Args:
         connection: to the driver.
         folder: of the protocol's results.
-        device: that runs are computed on.
+        make_ready: imports what computes a run; whatever it raises ends the grid.
     """
     # It began with these masked (`start_shielded`), and whoever lets them through finds them
     # ignored. What it starts inherits both.
@@ -98,7 +98,7 @@ def serve(connection: Connection, folder: Path, device: Device) -> None:
     line = Line(connection)
     line.busy = True  # nothing is lost by whoever dies while starting
     try:
-        compute = _make_ready(device)
+        compute = make_ready()
     except BaseException as error:  # an import may end in any way, SystemExit among them
         line.say(_told(error))
         return
@@ -110,8 +110,8 @@ def serve(connection: Connection, folder: Path, device: Device) -> None:
         line.say(report)
 
 
-def _make_ready(device: Device) -> Compute:
-    """Import torch and start the device."""
+def torch_on(device: Device) -> Compute:
+    """Import torch and start the device that runs are computed on."""
     import torch
 
     from cardinality.execution.worker import compute
