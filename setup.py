@@ -40,11 +40,15 @@ class BuildWithFiles(build_py):
 class SourcesWithFiles(sdist):
     """Puts the same into an archive of the sources, from which a package can be built as well."""
 
+    def run(self) -> None:
+        self.state = state()  # now: what is made on the way lies in the checkout for a while
+        super().run()
+
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         """Copy the sources, then the suite's files, and write down the commit."""
         theirs = [str(file.relative_to(ROOT)) for file in shipped()]
         super().make_release_tree(base_dir, sorted({*files, *theirs}))
-        (Path(base_dir) / STATE).write_text(json.dumps(state()), encoding="utf-8")
+        (Path(base_dir) / STATE).write_text(json.dumps(self.state), encoding="utf-8")
 
 
 def shipped() -> list[Path]:
