@@ -22,7 +22,6 @@ training:
   flip: false
 numerics: {precision: float32, threads: 1}
 speed: 5
-committed: false
 """
 
 TINY_ABLATION = """\

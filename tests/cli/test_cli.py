@@ -1,6 +1,8 @@
 """The command line: what it prints, and one line with status 2 for every mistake."""
 
 import json
+import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,14 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.cli import app as cli
 from cardinality.cli.app import main
 from cardinality.cli.options import parse_duration
 from cardinality.common.errors import UserError
+from cardinality.data.images import Identity
+from cardinality.execution import probe
 from cardinality.experiment.plan import Plan, make_plan
-from cardinality.host.machine import Machine
-from cardinality.results.estimate import duration, estimate
+from cardinality.host.machine import Machine, detect
+from cardinality.results import manifest
+from cardinality.results.estimate import START_UP, Estimate, Rate, duration, estimate
 from cardinality.results.folder import Results
+from cardinality.results.images import TestImages
+from cardinality.results.progress import Header, write_checkpoint
+from tests.tiny import sitting
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -104,15 +111,17 @@ def test_solve(call: Call) -> None:
 
 
 def test_plan_lists_every_run_and_says_what_its_estimate_rests_on(
-    call: Call, tmp_path: Path, put_records: Callable[..., None], machine: Machine
+    call: Call,
+    tmp_path: Path,
+    put_records: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("cardinality.execution.probe.WORTH", math.inf)
     arguments = ("plan", "table3", "--results", str(tmp_path), "--device", "cpu")
     _, out, _ = call(*arguments)
     assert out.count(" missing  ") == 30
-    assert "stated" in out
+    assert "a guess from the protocol's stated 20 billion" in out
     # As this machine would have computed them, but for the last two.
-    from cardinality.host.machine import detect
-
     plan = make_plan("table3", "quick", detect("cpu"))
     put_records(plan, Results(tmp_path / "quick"), skip=2, failures=1)
     _, out, _ = call(*arguments)
@@ -124,17 +133,53 @@ def test_plan_lists_every_run_and_says_what_its_estimate_rests_on(
 def test_estimates_come_from_records_of_this_kind_of_machine(
     tiny: Plan, tmp_path: Path, put_records: Callable[..., None], machine: Machine
 ) -> None:
-    runs = tiny.runs()
-    stated = estimate(runs, [], machine, jobs=2, speed=5)
-    assert stated.seconds == pytest.approx(sum(run.cost for run in runs) / 5e9 / 2)
-    assert "stated" in stated.basis
-    results = Results(tmp_path)
+    runs, results = tiny.runs(), Results(tmp_path)
+
+    def ask(where: Machine, jobs: int) -> Estimate:
+        return estimate(runs, results, where, jobs, lambda: Rate(5e9, "a guess", start_up=1))
+
+    guessed = ask(machine, 2)
+    assert guessed.seconds == pytest.approx(sum(run.cost for run in runs) / 5e9 / 2 + 1)
+    assert guessed.basis == "a guess"
     put_records(tiny, results)  # each took 3 seconds
-    known = estimate(runs, results.finished(), machine, jobs=1, speed=5)
-    assert known.seconds == pytest.approx(6)
-    assert "2 records of this kind of machine" in known.basis
-    elsewhere = Machine("cpu", "another CPU", 2, False)
-    assert estimate(runs, results.finished(), elsewhere, 2, 5) == stated
+    known = ask(machine, 1)
+    assert known.seconds == pytest.approx(6 + START_UP)
+    assert known.basis == "from 2 records of this kind of machine"
+    assert ask(Machine("cpu", "another CPU", 2, False), 2) == guessed
+
+
+def test_estimates_leave_out_what_was_slowed_down_and_what_is_done(
+    tiny: Plan, tmp_path: Path, put_records: Callable[..., None], machine: Machine
+) -> None:
+    runs, results = tiny.runs(), Results(tmp_path)
+    put_records(tiny, results)
+    path = results.folder / "runs" / runs[0].name / "run.json"
+    record = results.read(runs[0].name)
+    assert record is not None
+    # The first epoch shared its core, the second took 2 seconds by itself.
+    shared = sitting(1, 1, 60.0).model_copy(update={"cpu_seconds": 30.0})
+    parts = record.model_copy(update={"sittings": (shared, sitting(2, 2, 2.0))})
+    path.write_text(parts.model_dump_json())
+
+    def ask() -> float:
+        return estimate(runs[:1], results, machine, 1, lambda: Rate(1, "")).seconds - START_UP
+
+    assert ask() == pytest.approx(4)
+    header = Header(
+        format=1, run=runs[0].name, data_checksum="0" * 16, data_kind="pixels", epochs=1,
+        sittings=(), sha256="",
+    )  # fmt: skip
+    write_checkpoint(results.checkpoint(runs[0].name), header, b"")
+    assert ask() == pytest.approx(2)  # half of it is done
+
+
+def test_a_probe_is_of_this_machine(tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "WORTH", 0.0)
+    monkeypatch.setattr(probe, "LONG", 0.1)
+    found = probe.rate(tiny, tiny.runs(), detect("cpu"))
+    assert "probe" in found.basis
+    assert 1e7 < found.macs < 1e13
+    assert 0.5 < found.start_up < 60
 
 
 def test_a_selection_narrows_a_plan(machine: Machine) -> None:
@@ -171,39 +216,70 @@ def test_render_needs_no_run_and_says_what_it_wrote(call: Call, tmp_path: Path) 
             assert Path(line.removeprefix("wrote ")).is_file()
 
 
-def test_committed_results_are_shown_and_not_computed(
+def test_what_the_repository_brings_is_shown_until_the_user_begins(
     call: Call,
     files: tuple[Path, Path],
     tmp_path: Path,
     data_root: Path,
     put_records: Callable[..., None],
-    machine: Machine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("cardinality.experiment.plan.ROOT", tmp_path)
-    files[1].write_text(files[1].read_text().replace("committed: false", "committed: true"))
-    arguments = ("run", str(files[0]), "--protocol", str(files[1]), "--show-committed")
-    plan = make_plan(str(files[0]), str(files[1]), machine)
-    put_records(plan, Results(tmp_path / "results" / "tiny"), skip=1)
+    monkeypatch.chdir(tmp_path)  # the workspace
+    made = Identity("0123456789abcdef", "pixels")  # as `put_records` says
+    monkeypatch.setattr("cardinality.data.store.identify", lambda _data: made)
+    asked = ("run", str(files[0]), "--protocol", str(files[1]), "--device", "cpu")
+    arguments = (*asked, "--show-committed")
+    plan = make_plan(str(files[0]), str(files[1]), detect("cpu"))
+    results = Results(tmp_path / "results" / "tiny")
+    put_records(plan, results, skip=1)
+    # Without a manifest the records are the user's own: what is missing is computed.
+    _, out, _ = call(*arguments, "--stop-after", "0s")
+    assert "1 of 4 runs to compute" in out
+    manifest.write(results.folder)
     status, out, _ = call(*arguments)
     assert status == 0
+    assert "3 of 4 runs come with the repository, made on a CPU" in out
+    assert "To compute the others here: .venv/bin/cardinality run two --protocol tiny" in out
     assert "Partial: 3 of 4" in out
-    assert "were made on a CPU" in out
-    assert "make two PROTOCOL=tiny RESULTS=my-results" in out
-    # In another folder nothing was committed: there it computes, here to be stopped at once.
+    # In another folder the repository brings nothing.
     _, out, _ = call(*arguments, "--results", str(tmp_path / "mine"), "--stop-after", "0s")
     assert "4 of 4 runs to compute" in out
-    # Nor was anything of another table.
-    files[0].write_text(files[0].read_text().replace("32x4d", "2x40d").replace("1x64d}", "4x24d}"))
+    # Whoever has begun goes on: with a record of their own, ...
+    put_records(plan, results)
+    _, out, _ = call(*arguments)
+    assert "All 4 runs are there." in out
+    assert "3 of these 4 runs come with the repository, the others are yours." in out
+    # ... or with a checkpoint.
+    shutil.rmtree(results.folder / "runs" / plan.runs()[-1].name)
+    results.checkpoint(plan.runs()[-1].name).touch()
     _, out, _ = call(*arguments, "--stop-after", "0s")
-    assert "come with the repository" not in out
+    assert "1 of 4 runs to compute" in out
+
+
+def test_other_images_are_told_before_anything_is_believed(
+    call: Call, files: tuple[Path, Path], tmp_path: Path, data_root: Path,
+    put_records: Callable[..., None],
+) -> None:  # fmt: skip
+    asked = ["run", str(files[0]), "--protocol", str(files[1]), "--device", "cpu"]
+    asked += ["--results", str(tmp_path / "out"), "--stop-after", "0s"]
+    plan = make_plan(str(files[0]), str(files[1]), detect("cpu"))
+    put_records(plan, Results(tmp_path / "out" / "tiny"), skip=1)  # of images 0123456789abcdef
+    status, _, error = call(*asked)
+    assert status == 2
+    assert "computed on other images, 0123456789abcdef (of pixels); those here are" in error
+    assert "allowed: --data" in error
+    assert error.count("\n") == 1
+    # Nothing is missing: the table is shown, unless images are given that are not those.
+    put_records(plan, Results(tmp_path / "out" / "tiny"))
+    assert call(*asked)[0] == 0
+    assert call(*asked, "--data", str(data_root))[0] == 2
 
 
 def test_an_error_of_ours_is_not_hidden(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_text: str) -> None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(cli, "parse_duration", broken)
+    monkeypatch.setattr("cardinality.cli.grid.parse_duration", broken)
     with pytest.raises(RuntimeError, match="ours"):
         call("run", "table3", "--stop-after", "9m")
 
@@ -214,3 +290,19 @@ def test_the_installed_command_prints_help() -> None:
         answer = subprocess.run(command + arguments, capture_output=True, text=True, check=True)
         for word in ("plan", "run", "render", "solve", "inspect"):
             assert f"\n  {word}" in answer.stdout
+
+
+def test_verify_has_a_line_for_each_problem_and_status_1(
+    call: Call, tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    results = Results(tmp_path / "tiny")
+    put_records(tiny, results)
+    TestImages(classes=("a",), labels=(0,) * 40).write(results.images("0123456789abcdef"))
+    status, out, _ = call("verify", "--results", str(tmp_path))
+    assert (status, out) == (0, "tiny: 2 finished runs hold together, 0 problems\n")
+    (results.folder / "runs" / tiny.runs()[0].name / "correct.bin").write_bytes(b"no")
+    status, out, _ = call("verify", "--results", str(tmp_path), "--protocol", "tiny")
+    assert status == 1
+    assert "correct.bin: cannot be read" in out.splitlines()[0]
+    assert "1 finished runs hold together, 1 problems" in out
+    assert call("verify", "--results", str(tmp_path), "--protocol", "none")[0] == 2

@@ -87,7 +87,12 @@ def test_rates_fall_as_in_the_authors_code(name: str, epochs: int, first: list[i
 
 def test_cifar100_is_cifar10_with_other_data() -> None:
     ten, hundred = protocol("cifar10"), protocol("cifar100")
-    assert ten.model_copy(update={"title": hundred.title, "data": hundred.data}) == hundred
+    assert (
+        ten.model_copy(
+            update={"title": hundred.title, "data": hundred.data, "evidence": hundred.evidence}
+        )
+        == hundred
+    )
     assert (ten.data.classes, hundred.data.classes) == (10, 100)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from cardinality.cli.arithmetic import inspect_command, solve_command
+from cardinality.cli.check import verify_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
 from cardinality.common.errors import UserError
@@ -30,6 +31,7 @@ for command in (
     plan_command,
     run_command,
     render_command,
+    verify_command,
     doctor_command,
     evaluate_command,
     solve_command,

@@ -67,6 +67,7 @@ def plan_command(
     from cardinality.architecture.complexity import block_parameters, deviation
     from cardinality.execution.driver import missing
     from cardinality.execution.executors import side_by_side
+    from cardinality.execution.probe import rate
     from cardinality.results.estimate import estimate
 
     plan, found, machine = _open(ablation, protocol, seeds, device, results, None, batch)
@@ -92,7 +93,7 @@ def plan_command(
     if plan.ablation.trains:
         absent = missing(chosen, found)
         jobs = side_by_side(machine, plan.protocol.numerics.threads)
-        time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
+        time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
 
@@ -127,6 +128,7 @@ def run_command(
     from cardinality.execution.display import Display
     from cardinality.execution.driver import compute_all, missing
     from cardinality.execution.executors import side_by_side
+    from cardinality.execution.probe import rate
     from cardinality.execution.stopping import Stop
     from cardinality.execution.tie import check_images
     from cardinality.host.provenance import provenance
@@ -136,8 +138,7 @@ def run_command(
     plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
     chosen = plan.select(only, depth, seed)
     absent = missing(chosen, found, retry_failed)
-    if show_committed and results is None and _committed(plan, found):
-        _render(plan, found)
+    if show_committed and _shown_as_brought(plan, found):
         return
     if chosen and (absent or data is not None):
         check_images(chosen, found, identify(plan.protocol.data))
@@ -147,15 +148,16 @@ def run_command(
     stopped = ""
     if absent:
         jobs = min(len(absent), side_by_side(machine, plan.protocol.numerics.threads))
-        time = estimate(absent, found.finished(), machine, jobs, plan.protocol.speed)
-        display, place = Display(absent, time.seconds), provenance(machine)
         with Stop(limit) as stop:
+            time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
+            display, place = Display(absent, time.seconds), provenance(machine)
             print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
             summary = compute_all(absent, found, jobs, place, display, stop)
         failed, stopped = summary.failed, summary.stopped
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
     _render(plan, found)
+    _whose(plan, found)
     known = [run.name for run in chosen if found.status(run.name) in ("failed", "diverged")]
     if stopped:
         print(f"{stopped}; the same command goes on where this one stopped.", file=sys.stderr)
@@ -173,19 +175,47 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
         print("try those that failed again with --retry-failed", file=sys.stderr)
 
 
-def _committed(plan: "Plan", found: "Results") -> bool:
-    """Whether the repository brings runs of this table; if so, say where they were made."""
-    from cardinality.report.recorded import as_recorded
+def _shown_as_brought(plan: "Plan", found: "Results") -> bool:
+    """Show a table as the repository brings it, unless the user has begun to compute it.
 
-    records = as_recorded(plan, found).done.values()
-    machines = sorted({sitting.device for record in records for sitting in record.sittings})
-    if not plan.protocol.committed or not machines:
-        return False
-    print(
-        f"These runs come with the repository; they were made on {', '.join(machines)}. To compute"
-        f" them here: make {plan.ablation_name} PROTOCOL={plan.protocol_name} RESULTS=my-results\n"
+    Returns:
+        Whether it was shown.
+    """
+    from cardinality.report.recorded import as_recorded
+    from cardinality.results.manifest import brought
+
+    shown = as_recorded(plan, found)
+    whose = shown.done.keys() & brought(found.folder)
+    begun = shown.done.keys() - whose or any(
+        found.checkpoint(run.name).is_file() or found.status(run.name) != "missing"
+        for run in plan.runs()
+        if run.name not in whose
     )
+    if not whose or begun:
+        return False
+    sittings = [sitting for name in whose for sitting in shown.done[name].sittings]
+    machines = ", ".join(sorted({sitting.device for sitting in sittings}))
+    asked = len(shown.plan.runs())
+    what = "All" if len(whose) == asked else f"{len(whose)} of"
+    print(f"{what} {asked} runs come with the repository, made on {machines}.")
+    command = f"cardinality run {plan.ablation_name} --protocol {plan.protocol_name}"
+    if len(whose) < asked and shown.plan == plan:
+        print(f"To compute the others here: .venv/bin/{command}\n")
+    else:  # with other numerics, or to see them come out again
+        print(f"To compute them here: .venv/bin/{command} --results my-results\n")
+    _render(plan, found)
     return True
+
+
+def _whose(plan: "Plan", found: "Results") -> None:
+    """Where some runs of a table come with the repository and others do not, say how many."""
+    from cardinality.report.recorded import as_recorded
+    from cardinality.results.manifest import brought
+
+    done = as_recorded(plan, found).done.keys()
+    theirs = len(done & brought(found.folder))
+    if 0 < theirs < len(done):
+        print(f"{theirs} of these {len(done)} runs come with the repository, the others are yours.")
 
 
 def render_command(

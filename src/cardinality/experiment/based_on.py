@@ -8,6 +8,8 @@ from cardinality.common import workspace
 from cardinality.common.errors import UserError
 
 KEY = "based_on"
+# What makes another scale of a protocol: its data and its nets.
+SCALE = {"data", "stem", "base", "depths", "deeper_block"}
 # Of which a training has exactly one.
 DURATIONS = {"epochs", "steps"}
 Content = dict[str, Any]
@@ -62,8 +64,16 @@ def merge(links: Sequence[Link]) -> Content:
     merged: Content = {}
     for path, content in reversed(links):
         _check_rate(path, merged, content)
+        merged = {key: value for key, value in merged.items() if key not in _dropped(content)}
         merged = _over(merged, content)
     return merged
+
+
+def _dropped(changes: Content) -> set[str]:
+    """What was said of another scale and is not inherited: it would be said of this one falsely."""
+    if SCALE & changes.keys():
+        return {"evidence", "speed"}
+    return {"speed"} if "numerics" in changes else set()
 
 
 def _over(base: Content, changes: Content) -> Content:

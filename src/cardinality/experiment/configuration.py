@@ -9,6 +9,7 @@ from cardinality.architecture.settings import DEEPEST, Block, Role, Setting, Ste
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
 from cardinality.experiment.datasets import DataSpec
+from cardinality.host.machine import Device
 
 
 def _parse_setting(value: object) -> Setting:
@@ -228,6 +229,8 @@ class Depths(Strict):
     residual: Depth | None = None
 
 
+Rate = Annotated[float, Field(gt=0)]
+
 # How many seeds a row is trained with, or that by the role of its depth: ``{base: 10, deep: 2}``.
 Count = Annotated[int, Field(ge=1, le=1000)]
 Seeds = Count | dict[Role, Count]
@@ -246,8 +249,8 @@ class Protocol(Strict):
         seeds: how many seeds each row is trained with by default, or that by the role of its
             depth.
         training, numerics: how.
-        speed: multiply-adds a second (10^9) of one training run, stated for the estimate of time
-            where no record of this machine is at hand.
+        speed: multiply-adds a second (10^9) of one training run, by device, stated for the
+            estimate of time where nothing was measured.
         committed: of earlier versions; it has no effect. Which results are the repository's is
             known from its manifest (`cardinality.results.manifest`).
     """
@@ -262,7 +265,7 @@ class Protocol(Strict):
     seeds: Seeds
     training: Training
     numerics: Numerics
-    speed: float = Field(gt=0)
+    speed: Rate | dict[Device, Rate] | None = None
     committed: bool | None = None
 
     def count(self, role: Role) -> int:

@@ -13,6 +13,7 @@ from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.architecture.settings import Architecture, Role, Setting
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import Ablation, Protocol, Row, Training
 from cardinality.experiment.datasets import DataSpec
@@ -262,6 +263,8 @@ def make_plan(
     protocol_path = find(protocol, PROTOCOLS)
     question = load(ablation_path, Ablation)
     scale = load(protocol_path, Protocol, bases=PROTOCOLS)
+    if scale.committed is not None:
+        note(f"{protocol_path}: committed: has no effect any more; it may be left out")
     if seeds is not None and seeds < 1:
         raise UserError(f"seeds {seeds}: at least 1")
     training = scale.training if batch is None else scale.training.with_batch(batch)

@@ -19,7 +19,8 @@ class Recorded:
     Attributes:
         plan: with the numerics of the records that are shown.
         done: those records, by the run's name.
-        failed: why other runs failed, by name.
+        failed: why other runs failed or diverged, by name.
+        diverged: the names of those that diverged.
         others: how many of its runs are there with other numerics or of other images.
         unsound: what is wrong with records that do not hold together, by name.
     """
@@ -27,6 +28,7 @@ class Recorded:
     plan: Plan
     done: dict[str, Record]
     failed: dict[str, str]
+    diverged: frozenset[str]
     others: int
     unsound: dict[str, str]
 
@@ -66,6 +68,7 @@ def as_recorded(plan: Plan, results: Results) -> Recorded:
         plan,
         done,
         failed,
+        frozenset(r.name for r in records if r.status == "diverged" and r.name in failed),
         kinds.total() - len(done),
         {name: problem for name, problem in unsound.items() if name in everywhere},
     )

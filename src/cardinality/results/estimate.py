@@ -1,13 +1,30 @@
 """How long runs will take, and what that is known from."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.plan import Run
-from cardinality.host.machine import Machine
+from cardinality.host.machine import Device, Machine
+from cardinality.results.folder import Results
+from cardinality.results.progress import Unsound, read_header
 from cardinality.results.records import Record
+
+# What is guessed where nothing is known: multiply-adds a second of a small net's training.
+GUESS: dict[Device, float] = {"cpu": 20e9, "cuda": 5e12}
+# Seconds that a worker takes to start, where nothing was measured: mostly to import torch.
+START_UP = 4.0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast runs are computed: multiply-adds a second of one, and seconds to start a worker."""
+
+    macs: float
+    basis: str
+    start_up: float = START_UP
 
 
 @dataclass(frozen=True)
@@ -23,41 +40,75 @@ class Estimate:
 
 
 def estimate(
-    runs: Sequence[Run], records: Iterable[Record], machine: Machine, jobs: int, speed: float
+    runs: Sequence[Run],
+    results: Results,
+    machine: Machine,
+    jobs: int,
+    otherwise: Callable[[], Rate],
 ) -> Estimate:
-    """Estimate the time of some runs.
+    """Estimate the time of what is left of some runs.
 
     A run that this kind of machine has computed with another seed takes as long again; other runs
-    take their multiply-adds at the rate of its records; where it has none, at the stated rate.
+    take their multiply-adds at the rate of its records. Only sittings count that had their device
+    to themselves. Epochs that a checkpoint has are done.
 
     Args:
         runs: what is to be computed.
-        records: finished runs of the protocol, wherever they were made.
+        results: of the protocol, with records wherever they were made, and checkpoints.
         machine: where they are to be computed.
         jobs: how many go side by side.
-        speed: stated multiply-adds a second of one run, in 10^9.
+        otherwise: gives the rate where this kind of machine has no record.
     """
-    here = [
-        record
-        for record in records
-        if (not runs or record.numerics == runs[0].numerics) and _seconds(record, machine)
+    numerics = {run.numerics for run in runs}
+    here: list[tuple[Record, float]] = [
+        (record, seconds)
+        for record in (results.finished() if runs else ())
+        if record.numerics in numerics and (seconds := _seconds(record, machine))
     ]
     same: dict[str, list[float]] = {}
-    for record in here:
-        same.setdefault(_recipe(record.configuration), []).append(_seconds(record, machine))
-    basis = f"from {len(here)} records of this kind of machine"
-    rate = speed * 1e9
+    for record, seconds in here:
+        same.setdefault(_recipe(record.configuration), []).append(seconds)
     if here:
         # Cost is proportional to a net's multiply-adds for runs of one protocol's recipe.
-        per_mac = fmean(_seconds(record, machine) / record.macs for record in here)
-        known = {run.name: per_mac * run.complexity.macs for run in runs}
+        per_mac = fmean(seconds / record.macs for record, seconds in here)
+        whole = {run.name: per_mac * run.complexity.macs for run in runs}
+        basis, start_up = f"from {count(here)} of this kind of machine", START_UP
     else:
-        basis = f"from the protocol's stated {speed:g} billion multiply-adds a second a run"
-        known = {run.name: run.cost / rate for run in runs}
-    seconds = (fmean(same.get(_recipe(run.configuration), [known[run.name]])) for run in runs)
-    return Estimate(
-        sum(seconds) / max(1, min(jobs, len(runs))), min(jobs, max(1, len(runs))), basis
+        rate = otherwise()
+        whole = {run.name: run.cost / rate.macs for run in runs}
+        basis, start_up = rate.basis, rate.start_up
+    left = sum(
+        fmean(same.get(_recipe(run.configuration), [whole[run.name]])) * _left(run, results)
+        for run in runs
     )
+    together = max(1, min(jobs, len(runs)))
+    return Estimate(left / together + start_up * bool(runs), together, basis)
+
+
+def count(records: Iterable[object]) -> str:
+    """``1 record``, ``2 records``."""
+    number = sum(1 for _ in records)
+    return f"{number} record{'s'[: number != 1]}"
+
+
+def stated(protocol: Protocol, machine: Machine) -> Rate:
+    """The rate that a protocol states for such a device, else a guess, and said to be one."""
+    speed = protocol.speed
+    if isinstance(speed, dict):
+        speed = speed.get(machine.device)
+    if speed is None:
+        return Rate(GUESS[machine.device], "a guess: nothing was measured here yet")
+    basis = f"a guess from the protocol's stated {speed:g} billion multiply-adds a second a run"
+    return Rate(speed * 1e9, basis)
+
+
+def _left(run: Run, results: Results) -> float:
+    """Which part of a run is still to be computed."""
+    try:
+        done = read_header(results.checkpoint(run.name)).epochs
+    except (Unsound, OSError):
+        return 1.0
+    return max(0.0, 1 - done / run.epochs)
 
 
 def _seconds(record: Record, machine: Machine) -> float:

@@ -200,3 +200,8 @@ def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:
     for key, value in record.final.model_dump(exclude_none=True).items():
         if rows[-1].get(key) != value:
             raise ValueError(f"{key} of the last epoch is {rows[-1].get(key)}, not {value}")
+    for row in rows:
+        for key in ("train_error", "top1_error", "top5_error"):
+            # Not a number is one that was not measured.
+            if row[key] < 0 or row[key] > 100:
+                raise ValueError(f"{key} of epoch {row['epoch']:.0f} is {row[key]} %")

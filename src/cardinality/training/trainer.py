@@ -115,7 +115,7 @@ class Trainer:
 
     def step(self, images: Tensor, labels: Tensor, tally: Tally) -> None:
         """Train on one batch, as the data set gives it, and count it."""
-        loss, logits = self._loss(images, labels)
+        loss, logits = self.loss(images, labels)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -128,11 +128,11 @@ class Trainer:
         self.net.eval()
         tally, right = Tally(self.device), []
         for images, labels in self.test_images.plain(EVALUATION_BATCH):
-            loss, logits = self._loss(images, labels)
+            loss, logits = self.loss(images, labels)
             right.append(tally.add(loss, logits, labels))
         return *tally.means(), Correct(torch.cat(right).cpu().numpy())
 
-    def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Cross entropy and the logits, in float32 whatever the net's precision."""
         logits = forward(self.net, images, self.run.numerics.precision)
         return cross_entropy(logits, labels), logits
