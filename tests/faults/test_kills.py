@@ -50,13 +50,14 @@ def streamed() -> str:
 PROTOCOLS = {
     "training": shape(train=480, test=40, epochs=8),
     "evaluating": shape(train=40, test=590, epochs=8),
+    "many": shape(train=80, test=40, epochs=1),
     "streamed": streamed().replace("epochs: 2", "epochs: 6"),
 }
 
 
 @dataclass
 class Grid:
-    """A results folder in which two runs are to be computed, and the processes that do.
+    """A results folder in which some runs are to be computed, and the processes that do.
 
     Attributes:
         root: folder of all grids, with their YAML files and their data.
@@ -76,8 +77,14 @@ class Grid:
 
     def start(self, *options: str) -> str:
         """Start the command and give the line by which it says what there is to do."""
-        command = [COMMAND, "run", str(self.root / "two.yaml"), "--device", "cpu", "--seeds", "1"]
-        command += ["--protocol", str(self.root / f"{self.protocol}.yaml"), *options]
+        command = [COMMAND, "run", str(self.root / "two.yaml"), "--device", "cpu"]
+        command += [
+            "--seeds",
+            "6" if self.protocol == "many" else "1",
+            "--protocol",
+            str(self.root / f"{self.protocol}.yaml"),
+            *options,
+        ]
         command += ["--results", str(self.results.folder.parent)]
         environment = {**os.environ, MARK: self.mark, "CARDINALITY_DATA": str(self.root / "data")}
         self.process = subprocess.Popen(
@@ -254,7 +261,7 @@ PHASES: dict[str, tuple[str, Callable[[Grid], bool], int]] = {
     "training": ("training", between_checkpoints, 20),
     "writing a checkpoint": ("training", writing_checkpoint, 16),
     "evaluating": ("evaluating", between_checkpoints, 16),
-    "recording": ("training", recording, 16),
+    "recording": ("many", recording, 16),
     "rendering": ("training", rendering, 12),
     "streaming": ("streamed", between_checkpoints, 6),
 }
