@@ -64,6 +64,9 @@ def solve(cardinality: int, budget: Setting, times: float = 1, base: int = PAPER
         times: multiple of that block's parameters (2 in Table 4).
         base: channels of the stem.
 
+    Returns:
+        The setting, the exact d before it is rounded, and how far off rounding is.
+
     Raises:
         UserError: a cardinality, multiple or base that is not positive.
     """
@@ -190,7 +193,19 @@ class Complexity:
 
 
 def complexity(net: Architecture, image_size: int | None = None) -> Complexity:
-    """Parameters, MACs and activations of a whole net; see `layers` for the arguments."""
+    """Count a whole net without building it.
+
+    Args:
+        net: the architecture.
+        image_size: side of the input in pixels; by default the paper's for that stem (224 or 32).
+
+    Returns:
+        Parameters; MACs (multiply-adds) and activations (output elements of convolutions and the
+        fully connected layer) of one image in one forward pass.
+
+    Raises:
+        UserError: an image without pixels.
+    """
     return Complexity.of(layers(net, image_size))
 
 

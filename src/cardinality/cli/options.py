@@ -20,11 +20,13 @@ SeedsOption = Annotated[
 ]
 ResultsOption = Annotated[
     Path | None,
-    typer.Option("--results", help="Where results are; by default results/ of the checkout."),
+    typer.Option("--results", help="Where results are; by default results/ of the workspace."),
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", help="Where data sets are; else $CARDINALITY_DATA, else data/."),
+    typer.Option(
+        "--data", help="Where data sets are; else $CARDINALITY_DATA, else the workspace's."
+    ),
 ]
 BatchOption = Annotated[
     int | None,

@@ -1,7 +1,7 @@
 // Batch norm, the shortcut's addition and ReLU in two passes over memory each way, on one thread.
 //
 // Activations are NHWC: `rows` positions (N x H x W) of `channels` values each. Torch's own way is
-// five passes forward and seven back (docs/performance.md). cardinality/fast.py calls this through
+// five passes forward and seven back (docs/performance.md). nets/fast.py calls this through
 // ctypes; there is nothing of Python or torch in it.
 //
 // A channel's sums run over the rows in their order, whatever the width of the vector registers,

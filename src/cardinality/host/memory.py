@@ -6,8 +6,10 @@ Linux with glibc and CUDA; elsewhere nothing is kept and the peak is not known.
 import ctypes
 import gc
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # mallopt's names for them in glibc's malloc.h, and from how many bytes on.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
@@ -29,7 +31,7 @@ def keep_freed_memory() -> None:
         library.mallopt(TRIM_THRESHOLD, NEVER)
 
 
-def start_peak(device: torch.device) -> bool:
+def start_peak(device: "torch.device") -> bool:
     """Give back what earlier runs of this process kept, and measure the peak from now on.
 
     Returns:
@@ -37,6 +39,8 @@ def start_peak(device: torch.device) -> bool:
     """
     gc.collect()
     if device.type == "cuda":
+        import torch
+
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         return True
@@ -52,9 +56,11 @@ def start_peak(device: torch.device) -> bool:
     return True
 
 
-def peak(device: torch.device) -> int | None:
+def peak(device: "torch.device") -> int | None:
     """Bytes at most since `start_peak`: of tensors on a GPU, else of the whole process."""
     if device.type == "cuda":
+        import torch
+
         return torch.cuda.max_memory_allocated(device)
     status = PROCESS / "status"
     if not status.exists():

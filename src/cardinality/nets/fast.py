@@ -19,12 +19,7 @@ from cardinality.experiment.plan import Numerics
 from cardinality.host import kernel
 from cardinality.host.machine import Precision
 from cardinality.nets.ghost import GhostBatchNorm2d
-from cardinality.nets.layers import (
-    ActivatingBatchNorm,
-    Convolution,
-    add_and_rectify,
-    replace_layers,
-)
+from cardinality.nets.layers import ActivatingBatchNorm, Convolution, add_relu, replace_layers
 
 # Channels that a CPU's convolution wants in a group, by precision and stride; narrower groups are
 # packed up to it, and where nothing stands they are left alone. As benchmarks/groups.py found,
@@ -217,7 +212,7 @@ class FusedBatchNorm(ActivatingBatchNorm):
     def _evaluate(self, x: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
         if torch.is_grad_enabled():  # nobody needs it fast
             y = super().forward(x)
-            return add_and_rectify(y, shortcut) if relu else y
+            return add_relu(y, shortcut) if relu else y
         y = torch.empty_like(x)
         learned = (self.weight, self.bias, self.running_mean, self.running_var)
         _call("evaluate", x, shortcut, y, *_shape(x), *learned, self.eps, relu)

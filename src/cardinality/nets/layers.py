@@ -41,10 +41,10 @@ def activate(norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None = None) ->
     """``relu(norm(x) + shortcut)``; (N, channels, H, W), all of them."""
     if isinstance(norm, ActivatingBatchNorm):
         return norm.activate(x, shortcut)
-    return add_and_rectify(norm(x), shortcut)
+    return add_relu(norm(x), shortcut)
 
 
-def add_and_rectify(y: Tensor, shortcut: Tensor | None) -> Tensor:
+def add_relu(y: Tensor, shortcut: Tensor | None) -> Tensor:
     """``relu(y + shortcut)``, in the memory of y."""
     if shortcut is not None:
         y += shortcut

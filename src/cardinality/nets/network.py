@@ -130,6 +130,11 @@ def build(
         setting: cardinality and width, as ``"32x4d"`` or parsed.
         depth, stem, classes, base, residual, block: as `Architecture` describes them.
 
+    Returns:
+        A module that takes images (N, 3, H, W) of any size, normalised as its weights want them,
+        and gives logits (N, classes). ``features`` gives what its last layer takes. It goes
+        through torch.export, torch.fx and torchvision's ``create_feature_extractor``.
+
     Raises:
         UserError: values that make no net, with what is allowed.
     """

@@ -1,0 +1,106 @@
+"""Results as DataFrames, against the files that they were read from."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cardinality import UserError, load_results
+from cardinality.experiment.plan import Plan
+from cardinality.results.folder import Results
+
+
+@pytest.fixture
+def made(tiny: Plan, tmp_path: Path, put_records: Callable[..., None]) -> Path:
+    """A folder of results with one protocol."""
+    put_records(tiny, Results(tmp_path / "tiny"))
+    return tmp_path
+
+
+def test_every_run_is_a_row_with_the_figures_of_its_file(made: Path) -> None:
+    runs = load_results(made, "tiny").runs
+    files = sorted(made.glob("tiny/runs/*/run.json"))
+    assert list(runs.run) == [path.parent.name for path in files]
+    for row, path in zip(runs.to_dict("records"), files, strict=True):
+        record = json.loads(path.read_text())
+        net, final = record["configuration"]["net"], record["final"]
+        assert f"{row['cardinality']}x{row['width']}d" == row["setting"] == net["setting"]
+        assert (row["depth"], row["residual"]) == (net["depth"], net["residual"])
+        assert row["seed"] == record["configuration"]["seed"]
+        assert row["top1_error"] == final["top1_error"]
+        assert row["test_loss"] == final["test_loss"]
+        assert row["images"] == final["images"] == 40
+        assert (row["params"], row["macs"]) == (record["params"], record["macs"])
+        assert row["weights_checksum"] == record["weights_checksum"]
+        assert row["precision"] == record["configuration"]["numerics"]["precision"]
+        assert row["commit"] in path.read_text()
+
+
+def test_every_epoch_is_a_row(made: Path) -> None:
+    loaded = load_results(made, "tiny")
+    for run, epochs in loaded.epochs.groupby("run"):
+        with (made / "tiny" / "runs" / str(run) / "epochs.csv").open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        assert epochs["epoch"].tolist() == [int(line["epoch"]) for line in lines]
+        for column in ("rate", "train_loss", "top1_error", "seconds"):
+            assert epochs[column].tolist() == [float(line[column]) for line in lines]
+    last = dict(zip(loaded.epochs["run"], loaded.epochs["top1_error"], strict=True))
+    final = dict(zip(loaded.runs["run"], loaded.runs["top1_error"], strict=True))
+    assert last == final
+
+
+def test_what_failed_is_there_and_what_was_not_measured_is_missing(
+    tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    put_records(tiny, Results(tmp_path / "tiny"), failures=1)
+    put_records(tiny, Results(tmp_path / "another"), skip=1)
+    loaded = load_results(tmp_path)
+    runs = loaded.runs.set_index(["protocol", "setting"])
+    assert runs.status.to_dict() == {
+        ("another", "32x4d"): "done",
+        ("tiny", "1x64d"): "done",
+        ("tiny", "32x4d"): "failed",
+    }
+    failed = runs.loc["tiny", "32x4d"]
+    assert failed.failure == "loss nan in step 3 of epoch 1"
+    assert pd.isna(failed.top1_error)
+    assert pd.isna(runs.loc["tiny", "1x64d"].failure)
+    assert set(loaded.epochs.protocol) == {"another", "tiny"}
+    assert "32x4d" not in set(loaded.epochs[loaded.epochs.protocol == "tiny"].setting)
+
+
+def test_a_run_that_succeeded_in_the_end_is_one_row(
+    tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    results = Results(tmp_path / "tiny")
+    put_records(tiny, results, failures=1)
+    put_records(tiny, results)
+    assert load_results(tmp_path).runs.status.tolist() == ["done", "done"]
+
+
+def test_frames_without_rows_have_their_columns(
+    tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    full, empty = tmp_path / "full", tmp_path / "empty"
+    put_records(tiny, Results(full / "tiny"))
+    (empty / "tiny" / "runs").mkdir(parents=True)
+    loaded, nothing = load_results(full), load_results(empty)
+    assert nothing.runs.dtypes.equals(loaded.runs.dtypes)
+    assert nothing.epochs.dtypes.equals(loaded.epochs.dtypes)
+    assert len(nothing.runs) == len(nothing.epochs) == 0
+
+
+def test_what_is_not_there_is_told_with_what_is(
+    tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    with pytest.raises(UserError, match="no results of any protocol; there are: none"):
+        load_results(tmp_path / "nowhere")
+    put_records(tiny, Results(tmp_path / "tiny"))
+    with pytest.raises(UserError, match="no results of quick; there are: tiny"):
+        load_results(tmp_path, "quick")
+    (tmp_path / "tiny" / "runs" / tiny.runs()[0].name / "run.json").write_text("{")
+    assert len(load_results(tmp_path).runs) == 1
+    assert list(load_results(tmp_path).unsound) == [f"tiny/{tiny.runs()[0].name}"]
