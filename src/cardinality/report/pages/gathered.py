@@ -14,6 +14,7 @@ from cardinality.host.machine import Machine
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import Published, published
 from cardinality.results.folder import Results
+from cardinality.results.images import Correct
 from cardinality.results.records import Record
 
 # Where no record says with what numerics runs are computed, nothing on a page may depend on them.
@@ -21,7 +22,7 @@ NOWHERE = Machine("cpu", "no machine", 1, False)
 
 
 class Once(Results):
-    """Results whose records are read once, however many tables ask for them."""
+    """Results of which every file is read once, however many tables and figures ask for it."""
 
     @cached_property
     def _all(self) -> tuple[list[Record], dict[str, str]]:
@@ -30,6 +31,26 @@ class Once(Results):
     def read_all(self) -> tuple[list[Record], dict[str, str]]:
         """As `Results.read_all`, at the time of the first call."""
         return self._all
+
+    @cached_property
+    def _epochs(self) -> dict[str, list[dict[str, float]]]:
+        return {}
+
+    def epochs(self, record: Record) -> list[dict[str, float]]:
+        """As `Results.epochs`; read when the record was held to them."""
+        if record.name not in self._epochs:
+            self._epochs[record.name] = super().epochs(record)
+        return self._epochs[record.name]
+
+    @cached_property
+    def _correct(self) -> dict[str, Correct | None]:
+        return {}
+
+    def correct(self, record: Record) -> Correct | None:
+        """As `Results.correct`; read when the record was held to it."""
+        if record.name not in self._correct:
+            self._correct[record.name] = super().correct(record)
+        return self._correct[record.name]
 
 
 @dataclass(frozen=True)
