@@ -13,6 +13,7 @@ import typer
 from cardinality.cli.arithmetic import inspect_command, solve_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
+from cardinality.cli.report import report_command
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import VARIABLE
 
@@ -26,6 +27,7 @@ for command in (
     plan_command,
     run_command,
     render_command,
+    report_command,
     doctor_command,
     evaluate_command,
     solve_command,

@@ -51,8 +51,8 @@ def choice_of(lines: Sequence[TableLine]) -> Choice:
 def figures_of(
     gathered: Gathered, table: TableRead, lines: tuple[TableLine, ...]
 ) -> tuple[Figure, ...]:
-    """Every figure of a table that there is something to draw for."""
-    if not any(line.n for line in lines):
+    """Every figure of a table that there is something to draw for: two nets or more."""
+    if sum(line.n > 0 for line in lines) < 2:
         return ()
     places = dict(choice_of(lines).nets)
     figures = [

@@ -337,3 +337,9 @@ def reach_of(effects: Sequence[tuple[Interval, float | None]]) -> float:
         if effect.mean is not None
     )
     return 1.08 * ends[max(0, math.ceil(0.9 * len(ends)) - 1)] if ends else 1.0
+
+
+def sample_of(place: int) -> Drawing:
+    """The mark and colour of a net, for a key."""
+    mark = Mark(_shape(13, 8, 5, place), f"point c{place % COLOURS}")
+    return Drawing("", 0, "", "26", "16", "", "", (), (mark,))
