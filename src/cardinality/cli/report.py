@@ -18,7 +18,9 @@ def report_command(
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     serve: Annotated[
         bool,
-        typer.Option("--serve", help="Show it on this machine alone, with a running grid's progress."),
+        typer.Option(
+            "--serve", help="Show it on this machine alone, with a running grid's progress."
+        ),
     ] = False,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="For --serve; 0 takes any that is free.")

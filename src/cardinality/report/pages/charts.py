@@ -128,7 +128,7 @@ def _bar(
         says += f"; paper {signed(paper)}"
     label = line.net if line.model in ("", "ResNet", "ResNeXt") else f"{line.net} {line.model}"
     if "same net" in what:
-        label = f"{line.setting}: without − with shortcuts"
+        label = f"{line.setting}: shortcuts dropped"
     return Bar(label, line.net, places[line.net], says, effect, paper)
 
 
@@ -203,7 +203,9 @@ def _curves(
     gathered: Gathered, table: TableRead, lines: Sequence[TableLine], places: dict[str, int]
 ) -> Figure | None:
     """Training and test error by epoch: the mean over seeds with its band, and each run."""
-    panels, values, shown = [], [], []
+    panels: list[Plot] = []
+    values: list[tuple[Value, ...]] = []
+    shown: list[int] = []
     for depth in _depths(lines):
         runs = _runs_of(gathered, table, depth)
         runs = {net: by_seed for net, by_seed in runs.items() if by_seed}
@@ -246,7 +248,7 @@ def _runs_of(gathered: Gathered, table: TableRead, depth: int) -> Curves:
 
 def _net(entry: Entry) -> str:
     setting = str(entry.row.setting)
-    return setting if entry.row.residual else f"{setting} without shortcuts"
+    return setting if entry.row.residual else f"{setting}, no shortcuts"
 
 
 def _epoch_line(depth: int, net: str, epoch: int, by_seed: dict[int, Curve]) -> tuple[Value, ...]:
@@ -353,7 +355,8 @@ def _classes(
         "classes",
         f"Differences to {table.plan.ablation.reference} by class",
         "Top-1 error on each class's test images minus the reference's, in points, with its 95 % t"
-        f" interval over seeds. Described, not tested: many intervals, none of them corrected.{which}",
+        f" interval over seeds. Described, not tested: many intervals, none of them"
+        f" corrected. Each panel has its own scale.{which}",
         tuple(panels),
         Numbers(_file(table, "classes"), headings, tuple(values), shown),
     )
@@ -422,5 +425,3 @@ def run_curves(title: str, rows: Curve) -> Plot | None:
         if all(math.isfinite(rows[n].get(key, math.nan)) for n in chosen)
     )
     return Plot(title, 0, "curves", "epoch", "error, %", "linear", series) if series else None
-
-

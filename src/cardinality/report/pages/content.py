@@ -158,10 +158,11 @@ def _effect(effect: Effect) -> Interval:
     return Interval(over.mean, over.low, over.high, len(effect.seeds))
 
 
-def tally(claims: Sequence[ClaimLine]) -> tuple[tuple[str, int], ...]:
-    """How many claims have each verdict, in the order of verdicts."""
+def tally(claims: Sequence[ClaimLine]) -> tuple[tuple[str, int, int], ...]:
+    """How many claims have each verdict, and of how many it is final, in the order of verdicts."""
     counts = Counter(claim.decision for claim in claims)
-    return tuple((decision, counts[decision]) for decision in DECISIONS)
+    final = Counter(claim.decision for claim in claims if claim.state == "final")
+    return tuple((decision, counts[decision], final[decision]) for decision in DECISIONS)
 
 
 # --- tables ----------------------------------------------------------------------------------
@@ -213,9 +214,8 @@ def _notes(table: TableRead) -> list[str]:
             " so compare differences, not errors."
         )
     if found.others:
-        notes.append(
-            f"Left out, because their numerics or their images are others: {plural(found.others, 'run')}."
-        )
+        others = plural(found.others, "run")
+        notes.append(f"Left out, because their numerics or their images are others: {others}.")
     return [*notes, *(note.strip() for note in plan.ablation.notes)]
 
 
@@ -304,7 +304,9 @@ def _compare(name: str, title: str, pages: Sequence[Page]) -> Figure | None:
         return None
     roles = dict.fromkeys(role for role, _, _ in measured)
     panels = tuple(_panel(role, measured) for role in roles)
-    values = tuple(value for key, lines in measured.items() for value in _compared_lines(key, lines))
+    values = tuple(
+        value for key, lines in measured.items() for value in _compared_lines(key, lines)
+    )
     headings = ("role", "net", "scale", "difference", "low", "high", "pairs")
     return Figure(
         name,
@@ -345,4 +347,3 @@ def _compared_lines(
         if effect is not None and effect.mean is not None:
             found.append((role, net, protocol, effect.mean, effect.low, effect.high, effect.pairs))
     return found
-

@@ -125,7 +125,9 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
 def _plot(plot: Plot, small: bool) -> Drawing:
     height = 130.0 if small else HEIGHT
     xs = [_log(x, plot) for series in plot.series for x in series.x]
-    ys = [y for series in plot.series for y in (*series.y, *(series.low or ()), *(series.high or ()))]
+    ys = [
+        y for series in plot.series for y in (*series.y, *(series.low or ()), *(series.high or ()))
+    ]
     x_low, x_high = _range(xs) if plot.kind == "points" else (min(xs), max(max(xs), min(xs) + 1))
     y_low, y_high = _range(ys)
     x_at = _scale(x_low, x_high, LEFT, WIDTH - RIGHT)
@@ -138,11 +140,15 @@ def _plot(plot: Plot, small: bool) -> Drawing:
     y_ticks = ticks(y_low, y_high, 4 if small else 6)
     step = y_ticks[1] - y_ticks[0] if len(y_ticks) > 1 else 1.0
     grid = "".join(f"M{_place(LEFT)} {_place(y_at(y))}H{_place(WIDTH - RIGHT)}" for y in y_ticks)
-    texts = [Text(_place(LEFT - 5), _place(y_at(y) + 3.5), "end", _tick_text(y, step)) for y in y_ticks]
+    texts = [
+        Text(_place(LEFT - 5), _place(y_at(y) + 3.5), "end", _tick_text(y, step)) for y in y_ticks
+    ]
     texts += [
         Text(_place(x_at(x)), _place(height - BOTTOM + 14), "middle", text) for x, text in x_ticks
     ]
-    texts.append(Text(_place((LEFT + WIDTH) / 2), _place(height - 6), "middle", plot.x_label, "label"))
+    texts.append(
+        Text(_place((LEFT + WIDTH) / 2), _place(height - 6), "middle", plot.x_label, "label")
+    )
     texts.append(Text(_place(4), _place(12), "start", plot.y_label, "label"))
     return Drawing(
         plot.title, plot.depth, _plot_summary(plot), _place(WIDTH), _place(height), grid,
@@ -162,11 +168,17 @@ def _x_ticks(plot: Plot, low: float, high: float) -> list[tuple[float, str]]:
         return [(math.log2(value), f"{value:g}") for value in values]
     found = ticks(low, high, 5)
     step = found[1] - found[0] if len(found) > 1 else 1.0
-    return [(value, _tick_text(value, step)) for value in found if step >= 1 or plot.kind == "points"]
+    return [
+        (value, _tick_text(value, step)) for value in found if step >= 1 or plot.kind == "points"
+    ]
 
 
 def _plot_summary(plot: Plot) -> str:
-    nets = list(dict.fromkeys(series.key or series.label for series in plot.series if series.label != "means"))
+    nets = list(
+        dict.fromkeys(
+            series.key or series.label for series in plot.series if series.label != "means"
+        )
+    )
     ys = [y for series in plot.series for y in series.y]
     return (
         f"{plot.title}: {plot.y_label} against {plot.x_label}, from {number(min(ys))} to"
@@ -261,8 +273,12 @@ def _forest(forest: Forest) -> Drawing:
     step = found[1] - found[0] if len(found) > 1 else 1.0
     bottom = height - BOTTOM
     grid = "".join(f"M{_place(x_at(x))} {_place(TOP - 6)}V{_place(bottom)}" for x in found)
-    texts = [Text(_place(x_at(x)), _place(bottom + 14), "middle", _tick_text(x, step)) for x in found]
-    texts.append(Text(_place((left + WIDTH) / 2), _place(height - 6), "middle", forest.x_label, "label"))
+    texts = [
+        Text(_place(x_at(x)), _place(bottom + 14), "middle", _tick_text(x, step)) for x in found
+    ]
+    texts.append(
+        Text(_place((left + WIDTH) / 2), _place(height - 6), "middle", forest.x_label, "label")
+    )
     marks: list[Mark] = []
     for place, bar in enumerate(forest.bars):
         y = TOP + ROW * (place + 0.4)
@@ -271,13 +287,16 @@ def _forest(forest: Forest) -> Drawing:
     return Drawing(
         forest.title, forest.depth,
         f"{forest.title}: " + "; ".join(bar.says for bar in forest.bars[:8]) + ".",
-        _place(WIDTH), _place(height), grid, f"M{_place(x_at(0))} {_place(TOP - 6)}V{_place(bottom)}",
+        _place(WIDTH), _place(height), grid,
+        f"M{_place(x_at(0))} {_place(TOP - 6)}V{_place(bottom)}",
         tuple(texts), tuple(marks),
     )  # fmt: skip
 
 
 def _ends(bars: Sequence[Bar]) -> list[float]:
-    values = [v for bar in bars for v in (bar.effect.mean, bar.effect.low, bar.effect.high, bar.paper)]
+    values = [
+        v for bar in bars for v in (bar.effect.mean, bar.effect.low, bar.effect.high, bar.paper)
+    ]
     return [value for value in values if value is not None]
 
 
@@ -332,7 +351,11 @@ def draw_interval(effect: Interval, paper: float | None, reach: float) -> Drawin
 def reach_of(effects: Sequence[tuple[Interval, float | None]]) -> float:
     """How far intervals that are to be compared go from zero, bar a few that go very far."""
     ends = sorted(
-        max(abs(value) for value in (effect.mean, effect.low, effect.high, paper) if value is not None)
+        max(
+            abs(value)
+            for value in (effect.mean, effect.low, effect.high, paper)
+            if value is not None
+        )
         for effect, paper in effects
         if effect.mean is not None
     )

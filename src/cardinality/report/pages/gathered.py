@@ -124,7 +124,10 @@ def gather(protocol: str, results: Path) -> Gathered:
 def _plans(protocol: str) -> list[Plan]:
     """Every ablation at this scale; one that asks for a depth that the scale lacks is left out."""
     plans, problem = [], UserError("ablations: none is there")
-    for name in workspace.names(ABLATIONS, ".yaml"):
+    # As the paper has them: those that a claim is of, in the order of the claims, then the others.
+    claimed = [claim.table for claim in read_claims().claims]
+    there = workspace.names(ABLATIONS, ".yaml")
+    for name in dict.fromkeys([*(name for name in claimed if name in there), *there]):
         try:
             plans.append(make_plan(name, protocol, NOWHERE))
         except UserError as error:

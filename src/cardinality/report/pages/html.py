@@ -22,7 +22,15 @@ from cardinality.report.pages.figures import (
     reach_of,
     sample_of,
 )
-from cardinality.report.pages.shapes import ClaimLine, Numbers, Overview, Page, Progress
+from cardinality.report.pages.shapes import (
+    ClaimLine,
+    Forest,
+    Numbers,
+    Overview,
+    Page,
+    Plot,
+    Progress,
+)
 
 SIGNS = {"supported": "✓", "contradicted": "✕", "undecided": "?", "not run": "–"}
 
@@ -104,20 +112,30 @@ def _environment() -> Environment:
     )
     names = (
         "number", "signed", "spread", "interval", "measured", "counted", "millions", "plural",
-        "probability", "state", "cell", "memory", "energy", "seconds", "moment",
+        "probability", "settled", "state", "cell", "memory", "energy", "seeds", "seconds", "moment",
     )  # fmt: skip
     environment.filters |= {name: getattr(wording, name) for name in names}
     environment.filters |= {
+        "absences": lambda absent: sum(max(1, len(each.seeds)) for each in absent),
         "draw": draw,
         "mini": _mini,
         "sample": sample_of,
         "sign": SIGNS.__getitem__,
+        "net_of": _net_of,
         "stem": lambda file: PurePosixPath(file).stem,
         "tally": tally,
         "texts": _texts,
         "places": lambda pages: [(page.protocol, place) for place, page in enumerate(pages)],
     }
     return environment
+
+
+def _net_of(panel: Plot | Forest) -> str:
+    """The one net that a whole panel is of, if it is of one."""
+    if isinstance(panel, Plot) or panel.keyed:
+        return ""
+    nets = {bar.key for bar in panel.bars}
+    return nets.pop() if len(nets) == 1 else ""
 
 
 def _texts(numbers: Numbers, column: int) -> bool:
@@ -136,4 +154,3 @@ def _reaches(claims: Sequence[ClaimLine]) -> dict[str, float]:
 
 def _mini(claim: ClaimLine, reaches: dict[str, float]) -> Drawing:
     return draw_interval(claim.effect, claim.paper, reaches[claim.unit])
-

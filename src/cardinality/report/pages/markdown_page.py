@@ -60,8 +60,14 @@ def protocol_markdown(page: Page) -> str:
 def _lead(page: Page) -> str:
     if not page.started:
         lines = [f"- {code(command)}: {plain(title)}" for command, title in page.commands]
-        return "\n".join(["**Nothing has been run at this scale yet.** To compute a table:", "", *lines])
-    counts = ", ".join(f"{count} {decision}" for decision, count in tally(page.claims))
+        return "\n".join(
+            ["**Nothing has been run at this scale yet.** To compute a table:", "", *lines]
+        )
+    counts = ", ".join(
+        f"{count} {decision}" + (f" ({words})" if words else "")
+        for decision, count, final in tally(page.claims)
+        for words in (say.settled(decision, count, final),)
+    )
     return (
         f"**Claims: {counts}.** {page.done} of {page.asked} runs are there. {plain(page.data)};"
         f" {page.seeds} a line."
@@ -77,7 +83,16 @@ def _claims(claims: Sequence[ClaimLine]) -> Iterable[str]:
         "Effects are in points of error with 95 % intervals over seeds. A final verdict has every"
         " run that its protocol states; an interim one may still change."
     )
-    headings = ("verdict", "claim", "table", "effect", "pairs", "p", "paper's effect", "seeds needed")
+    headings = (
+        "verdict",
+        "claim",
+        "table",
+        "effect",
+        "pairs",
+        "p",
+        "paper's effect",
+        "seeds needed",
+    )
     yield rows(headings, [_claim(claim) for claim in claims], "lllrrrrl")
 
 
@@ -153,14 +168,20 @@ def _line(table: Table, line: TableLine, bare: bool, top5: bool) -> tuple[str, .
 
 
 def _figure(figure: Figure) -> str:
-    body = _numbers(figure.numbers)
-    title = plain(figure.title)
-    return f"<details><summary>{title}, in numbers</summary>\n\n{plain(figure.caption)}\n\n{body}\n\n</details>"
+    body = f"{plain(figure.caption)}\n\n{_numbers(figure.numbers)}"
+    return _folded(f"{plain(figure.title)}, in numbers", body)
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def _numbers(numbers: Numbers) -> str:
     shown = numbers.on_page[:MOST]
-    words = [any(isinstance(line[n], str) for line in numbers.lines) for n in range(len(numbers.headings))]
+    words = [
+        any(isinstance(line[n], str) for line in numbers.lines)
+        for n in range(len(numbers.headings))
+    ]
     sides = "".join("l" if word else "r" for word in words)
     table = rows(
         [heading.replace("_", " ") for heading in numbers.headings],
@@ -205,7 +226,7 @@ def _runs(groups: Sequence[RunGroup]) -> Iterable[str]:
     ]
     headings = ("run", "state", "top-1 error", "train error", "time", "where", "code", "images")
     body = rows(headings, lines, "llrrrlll")
-    yield f"<details><summary>{say.plural(len(lines), 'run')}</summary>\n\n{body}\n\n</details>"
+    yield _folded(say.plural(len(lines), "run"), body)
 
 
 def _absent(page: Page) -> Iterable[str]:
@@ -216,16 +237,17 @@ def _absent(page: Page) -> Iterable[str]:
         lines = [
             (
                 plain(each.what),
-                say.DASH if each.seed is None else str(each.seed),
+                say.seeds(each.seeds),
                 each.status,
                 plain(each.reason),
                 code(each.command),
             )
             for each in page.absent
         ]
-        body = rows(("run", "seed", "state", "reason", "command"), lines, "lrlll")
-        what = f"{say.plural(len(lines), 'planned run')} without a result"
-        yield f"<details><summary>{what}</summary>\n\n{body}\n\n</details>"
+        body = rows(("net", "seeds", "state", "reason", "command"), lines, "lrlll")
+        count = sum(max(1, len(each.seeds)) for each in page.absent)
+        what = f"{say.plural(count, 'planned run')} without a result"
+        yield _folded(what, body)
     for line in page.left_out:
         yield f"Left out: {plain(line)}."
 
@@ -260,5 +282,5 @@ def comparison_markdown(over: Overview) -> str:
 def _verdict(claim: ClaimLine) -> str:
     if claim.decision == "not run":
         return claim.decision
-    state = say.state(claim)
-    return f"{claim.decision} ({state}) {say.interval(claim.effect, 2)}, {say.plural(claim.effect.pairs, 'pair')}"
+    effect, pairs = say.interval(claim.effect, 2), say.plural(claim.effect.pairs, "pair")
+    return f"{claim.decision} ({say.state(claim)}) {effect}, {pairs}"

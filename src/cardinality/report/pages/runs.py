@@ -1,7 +1,8 @@
 """Runs: each with all that it came from, and those that are not there with their reason."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cardinality.experiment.plan import REVISION, Entry, Run
@@ -68,12 +69,20 @@ def _run(gathered: Gathered, table: TableRead, entry: Entry, run: Run, record: R
     )
 
 
-def command(table: TableRead, entry: Entry, run: Run, again: bool = False) -> str:
-    """The command that computes a run; ``again`` where its record is there already."""
+def command(table: TableRead, entry: Entry, run: Run | None, again: bool = False) -> str:
+    """The command that computes a run, or what is missing of a line.
+
+    Args:
+        table, entry: where it stands.
+        run: which one; none for all that are missing.
+        again: whether its record is there already, so that it needs another place.
+    """
     plan = table.plan
     words = ["cardinality", "run", plan.ablation_name, "--protocol", plan.protocol_name]
-    words += ["--only", str(entry.row.setting), "--depth", entry.role, "--seed", str(run.seed)]
-    words += ["--device", run.numerics.device, "--results", "again"] if again else []
+    words += ["--only", str(entry.row.setting), "--depth", entry.role]
+    if run is not None:
+        words += ["--seed", str(run.seed)]
+        words += ["--device", run.numerics.device, "--results", "again"] if again else []
     return shlex.join(words)
 
 
@@ -105,7 +114,10 @@ def _sitting(sitting: Sitting) -> SittingLine:
 
 
 def absent_of(gathered: Gathered) -> tuple[Absent, ...]:
-    """Every planned run without a result, once, failed ones first, and records that are unsound."""
+    """Every planned run without a result, once, failed ones first, and records that are unsound.
+
+    Those that are only missing are one line a net: one command computes all of them.
+    """
     found: dict[str, Absent] = {}
     for table in gathered.tables:
         failed, done = table.found.failed, table.found.done
@@ -116,20 +128,30 @@ def absent_of(gathered: Gathered) -> tuple[Absent, ...]:
                 why = failed.get(run.name)
                 status = "missing" if why is None else "failed"
                 status = "diverged" if run.name in table.found.diverged else status
-                retry = " --retry-failed" if status != "missing" else ""
+                retry = "" if why is None else " --retry-failed"
                 found[run.name] = Absent(
-                    _title(entry), run.seed, status, why or "not computed yet",
-                    command(table, entry, run) + retry,
+                    _title(entry), (run.seed,), status, why or "not computed yet",
+                    command(table, entry, None if why is None else run) + retry,
                 )  # fmt: skip
-    lost = _unsound(gathered)
-    return tuple(lost + sorted(found.values(), key=lambda each: each.status == "missing"))
+    ended = [each for each in found.values() if each.status != "missing"]
+    return (*_unsound(gathered), *ended, *_together(found.values()))
+
+
+def _together(absent: Iterable[Absent]) -> Iterator[Absent]:
+    """Missing runs that one command computes, as one line."""
+    nets: dict[str, list[Absent]] = {}
+    for each in absent:
+        if each.status == "missing":
+            nets.setdefault(each.command + each.what, []).append(each)
+    for same in nets.values():
+        yield replace(same[0], seeds=tuple(seed for each in same for seed in each.seeds))
 
 
 def _unsound(gathered: Gathered) -> list[Absent]:
     """Records that do not hold together; where they lie on this machine is left out."""
     here = f"{gathered.results.folder}/"
     return [
-        Absent(name, None, "unsound", problem.replace(here, ""), "cardinality verify")
+        Absent(name, (), "unsound", problem.replace(here, ""), "cardinality verify")
         for name, problem in gathered.results.read_all()[1].items()
     ]
 

@@ -127,7 +127,7 @@ class TableLine:
     @property
     def net(self) -> str:
         """The setting, and what else tells it from the other lines of its depth."""
-        return self.setting if self.shortcuts else f"{self.setting} without shortcuts"
+        return self.setting if self.shortcuts else f"{self.setting}, no shortcuts"
 
 
 @dataclass(frozen=True)
@@ -331,10 +331,10 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class Absent:
-    """A run that is not there: missing, failed or diverged, or left out; and why."""
+    """Runs of one net that are not there: missing, failed, diverged or unsound; and why."""
 
     what: str
-    seed: int | None
+    seeds: tuple[int, ...]
     status: str
     reason: str
     command: str

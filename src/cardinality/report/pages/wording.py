@@ -1,5 +1,7 @@
 """Numbers as people read them: what both renderers print."""
 
+from collections.abc import Sequence
+
 from cardinality.report.pages.shapes import ClaimLine, Interval, Spread, TableLine, Value
 from cardinality.results.estimate import duration
 
@@ -76,6 +78,15 @@ def state(claim: ClaimLine) -> str:
     return claim.state + after
 
 
+def settled(decision: str, count: int, final: int) -> str:
+    """How many of so many verdicts are final, where that is worth a word."""
+    if not count or decision == "not run":
+        return ""
+    if final in (0, count):
+        return "final" if final else "interim"
+    return f"{final} final, {count - final} interim"
+
+
 def cell(value: Value) -> str:
     """A value of a table of numbers: as the CSV file has it, but rounded to be read."""
     if value is None:
@@ -90,6 +101,13 @@ def exact(value: Value) -> str:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def seeds(numbers: Sequence[int]) -> str:
+    """Seeds by their numbers, those in a row shortened: ``0 to 4``, ``1, 3``."""
+    if len(numbers) > 2 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return ", ".join(map(str, numbers)) or DASH
 
 
 def memory(count: int | None) -> str:

@@ -120,12 +120,11 @@
   function choose(form) {
     const part = form.closest(".figures");
     const [depth, net, seed] = ["depth", "net", "seed"].map((kind) => values(form, kind));
-    for (const panel of all(".panel", part))
-      panel.classList.toggle("off", panel.dataset.depth !== "0" && !depth.on.has(panel.dataset.depth));
-    for (const item of all("[data-net]", part)) {
-      const chosen = net.on.has(item.dataset.net);
-      const its = item.dataset.seed;
-      item.classList.toggle("off", !chosen || (its !== undefined && !seed.on.has(its)));
+    const hides = (chosen, its) => its !== undefined && its !== "0" && !chosen.on.has(its);
+    for (const item of all(".panel, [data-net]", part)) {
+      const { depth: layers, net: its, seed: number } = item.dataset;
+      const gone = number !== undefined && !seed.on.has(number);
+      item.classList.toggle("off", gone || hides(depth, layers) || hides(net, its));
     }
     part.classList.toggle("some-seeds", !seed.every);
     const some = [depth, net, seed].filter((each) => !each.every).length;
