@@ -8,6 +8,7 @@ from cardinality.analysis.claims import read_claims
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.ledger import Ledger
 from cardinality.analysis.outcomes import Cell
+from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
 from cardinality.experiment.plan import PROTOCOLS, Plan, find
@@ -37,10 +38,10 @@ from cardinality.report.tables import arithmetic_table
 DECISIONS = ("supported", "contradicted", "undecided", "not run")
 # Planning's reasons, as a sentence goes on.
 WHY = {
-    "no effect stated": "the paper's figures do not have this effect",
-    "no effect that way": "the paper's figures have no effect that way",
-    "no deviation": "no deviation is known yet",
-    "more than 1000": "the paper's effect needs more than 1000 seeds",
+    "no effect stated": "The paper's figures do not have this effect to plan seeds for.",
+    "no effect that way": "The paper's figures have no effect that way to plan seeds for.",
+    "no deviation": "How many seeds it needs is known once two of them have ended.",
+    "more than 1000": "To find the paper's effect would take more than 1000 seeds.",
 }
 
 
@@ -106,11 +107,16 @@ def claims_of(found: Ledger) -> tuple[ClaimLine, ...]:
     lines = []
     for verdict in found.verdicts:
         more = needed.get(verdict.claim)
-        words = ""
-        if more is not None:
-            words = f"{more.seeds} seeds in all" if more.seeds else WHY[more.why or "no deviation"]
-        lines.append(_claim(verdict, words))
+        lines.append(_claim(verdict, "" if more is None else _needed(more, verdict)))
     return tuple(sorted(lines, key=lambda line: line.family != "primary"))
+
+
+def _needed(needed: Needed, verdict: Verdict) -> str:
+    """By how many seeds an undecided claim would be decided, were its effect the paper's."""
+    if needed.seeds is None:
+        return WHY[needed.why or "no deviation"]
+    words = f"The paper's effect would be found 4 times of 5 with {needed.seeds} seeds"
+    return f"{words}{', and it has them.' if verdict.evidence.pairs >= needed.seeds else '.'}"
 
 
 def _claim(verdict: Verdict, needed: str) -> ClaimLine:

@@ -342,6 +342,13 @@ def draw_interval(effect: Interval, paper: float | None, reach: float) -> Drawin
         marks.append(Mark(_diamond(x_at(paper), middle, 5), "theirs"))
     if effect.mean is not None and abs(effect.mean) <= reach:
         marks.append(Mark(_shape(x_at(effect.mean), middle, 4, 0), "point mean"))
+    elif effect.mean is not None:  # further than the plane goes: an arrow that way
+        tip = math.copysign(4, effect.mean)
+        edge = x_at(math.copysign(reach, effect.mean))
+        back = edge - 2 * tip
+        marks.append(
+            Mark(_closed((edge, middle), (back, middle - 5), (back, middle + 5)), "point mean")
+        )
     return Drawing(
         "", 0, "", _place(width), _place(height), f"M4 {middle}H{_place(width - 4)}",
         f"M{_place(x_at(0))} 3V{_place(height - 3)}", (), tuple(marks),

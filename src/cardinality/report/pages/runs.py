@@ -97,7 +97,10 @@ def _flat(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]
 
 def _sitting(sitting: Sitting) -> SittingLine:
     processes = f", {sitting.processes} processes" if sitting.processes > 1 else ""
-    beside = f", {sitting.side_by_side} side by side" if sitting.side_by_side else ""
+    beside = ""
+    if sitting.side_by_side is not None:
+        several = sitting.side_by_side > 1
+        beside = f", {sitting.side_by_side} runs side by side" if several else ", one run at a time"
     changed = {True: "", False: " with changes", None: " (state not known)"}[sitting.clean]
     return SittingLine(
         epochs=f"{sitting.first_epoch} to {sitting.last_epoch}",

@@ -12,7 +12,10 @@
   tip.hidden = true;
   document.body.append(tip);
 
+  let shown = null;
+
   function show(mark) {
+    shown = mark;
     tip.textContent = said(mark);
     if (!tip.textContent) return;
     tip.hidden = false;
@@ -25,6 +28,7 @@
   }
 
   function hide() {
+    shown = null;
     tip.hidden = true;
   }
 
@@ -32,12 +36,15 @@
   function said(mark) {
     if (!mark.classList.contains("stop")) return mark.getAttribute("aria-label") || "";
     const at = Number(mark.dataset.at);
-    const lines = all("path[data-values]", mark.closest("svg"))
-      .filter((path) => getComputedStyle(path).display !== "none")
-      .map((path) => [path.dataset.label, path.dataset.values.split(" ")[at]])
-      .filter(([, value]) => value !== undefined)
-      .map(([label, value]) => `${label}: ${value} %`);
-    return [`epoch ${mark.dataset.name}`, ...lines].join("\n");
+    const lines = new Map(); // the seeds of one net stand in one line
+    for (const path of all("path[data-values]", mark.closest("svg"))) {
+      const value = path.dataset.values.split(" ")[at];
+      if (value === undefined || getComputedStyle(path).display === "none") continue;
+      const label = path.dataset.label.replace(/, seed \d+/, "");
+      lines.set(label, [...(lines.get(label) || []), value]);
+    }
+    const said = [...lines].map(([label, values]) => `${label}: ${values.join(", ")} %`);
+    return [`epoch ${mark.dataset.name}`, ...said].join("\n");
   }
 
   // Titles become names, since a browser's own tooltip would lie above ours.
@@ -105,7 +112,7 @@
   const mark = (event) => event.target.closest?.("svg.drawing [role=img]");
   document.addEventListener("pointerover", (event) => (mark(event) ? show(mark(event)) : hide()));
   document.addEventListener("pointerleave", hide);
-  document.addEventListener("scroll", hide, { passive: true });
+  document.addEventListener("scroll", () => shown && show(shown), { passive: true });
   document.addEventListener("focusin", (event) => (mark(event) ? show(mark(event)) : hide()));
   document.addEventListener("keydown", step);
 
