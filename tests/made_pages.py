@@ -1,4 +1,4 @@
-"""Made results for tests of the pages: a protocol of their own, records, and what strangers write."""
+"""Made results for tests of the pages: a protocol, records, and what strangers may write."""
 
 import hashlib
 from collections.abc import Callable

@@ -83,12 +83,11 @@ def test_a_page_is_one_file_that_asks_for_nothing(protocol: Path, results: Path)
     write_report(results)
     for path in (results / "index.html", results / "comparison.html", results / "made/index.html"):
         text = path.read_text()
-        assert "http://" not in text
-        assert "https://" not in text
+        assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]  # a name
         policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
         assert policy is not None
         for kind in ("style", "script"):
-            inside = re.findall(rf"<{kind}>(.*?)</{kind}>", text, re.DOTALL)
+            inside = re.findall(rf"^<{kind}>(.*?)</{kind}>", text, re.DOTALL | re.MULTILINE)
             assert len(inside) == 1
             digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
             assert f"{kind}-src &#39;sha256-{digest}&#39;" in policy[1]
@@ -136,7 +135,7 @@ def test_what_strangers_write_is_text(tmp_path: Path, protocol: Path, results: P
         assert "<script" not in text
         assert "<img" not in text
         assert "<b>" not in text
-        assert "](javascript" not in text
+        assert re.search(r"(?<!\\)\]\(javascript", text) is None
         tables = [line for line in text.splitlines() if line.startswith("|")]
         cells = [len(re.findall(r"(?<!\\)\|", line)) for line in tables]
         rules = [n for n, line in enumerate(tables) if re.fullmatch(r"[|: -]+", line)]

@@ -270,12 +270,11 @@ def _net_curves(net: str, place: int, by_seed: dict[int, Curve]) -> list[Series]
             Series(f"{net}, {part}", net, place, part, None, x, tuple(map(fmean, at)),  # type: ignore[arg-type]
                    tuple(map(min, at)), tuple(map(max, at)))
         )  # fmt: skip
-        if len(by_seed) > 1:
-            series += [
-                Series(f"{net}, seed {seed}, {part}", net, place, part, seed, x,  # type: ignore[arg-type]
-                       tuple(curve[n][key] for n in chosen))
-                for seed, curve in by_seed.items()
-            ]  # fmt: skip
+        series += [
+            Series(f"{net}, seed {seed}, {part}", net, place, part, seed, x,  # type: ignore[arg-type]
+                   tuple(curve[n][key] for n in chosen))
+            for seed, curve in by_seed.items()
+        ]  # fmt: skip
     return series
 
 

@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardinality.analysis.claims import read_claims
+from cardinality.analysis.claims import Claims, read_claims
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.ledger import Ledger
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
+from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.plan import PROTOCOLS, Plan, find
+from cardinality.experiment.reading import load
 from cardinality.report.pages.charts import choice_of, figures_of
 from cardinality.report.pages.gathered import Gathered, TableRead, gather
 from cardinality.report.pages.runs import absent_of, groups_of, left_out_of
@@ -63,7 +65,7 @@ def page_of(gathered: Gathered) -> Page:
         done=done,
         asked=asked,
         claims=claims_of(gathered.verdicts),
-        rules=tuple(read_claims().rules.model_dump().items()),
+        rules=tuple(gathered.claims.rules.model_dump().items()),
         arithmetic=tuple(map(_arithmetic, gathered.arithmetic)),
         tables=tables,
         groups=groups_of(gathered),
@@ -256,15 +258,25 @@ def overview_of(results: Path, extra: str | None = None) -> Overview:
         names[find(extra, PROTOCOLS).stem] = extra
     folders = {path.parent.parent.parent.name for path in results.glob("*/*/*/run.json")}
     pages, waiting = [], []
+    claims = read_claims()
     for name, given in names.items():
-        gathered = gather(given, results)
-        page = page_of(gathered)
-        if page.started:
-            pages.append(page)
+        if name in folders:
+            pages.append(page_of(gather(given, results, claims)))
         else:
-            waiting.append((name, page.title, page.commands[0][0] if page.commands else ""))
+            waiting.append(_waiting(name, given, claims))
     unknown = tuple(sorted(folders - names.keys()))
     return Overview(tuple(pages), tuple(waiting), unknown, _across(pages), _compared(pages))
+
+
+def _waiting(name: str, given: str, claims: Claims) -> tuple[str, str, str]:
+    """A protocol that has not begun: its name, its title, and how to begin with it."""
+    scale = load(find(given, PROTOCOLS), Protocol, bases=PROTOCOLS)
+    depths = scale.depths.model_dump(exclude_none=True)
+    roles: dict[str, set[str]] = {}
+    for claim in claims.claims:
+        roles.setdefault(claim.table, set()).update(cell.role for cell in claim.cells)
+    first = next((table for table, asked in roles.items() if asked <= depths.keys()), "TABLE")
+    return name, scale.title, f"make {first} PROTOCOL={name}"
 
 
 def _across(pages: Sequence[Page]) -> tuple[Across, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cardinality.analysis.claims import read_claims
+from cardinality.analysis.claims import Claims, read_claims
 from cardinality.analysis.ledger import Ledger, Line, analyse, ledger, paper_figures
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
@@ -75,7 +75,7 @@ class Gathered:
         results: where its records are.
         arithmetic: plans of the tables that train nothing.
         tables: those that train, that the protocol has the depths for.
-        verdicts: on every claim.
+        verdicts: on every claim; ``claims`` has their rules.
     """
 
     protocol: str
@@ -83,6 +83,7 @@ class Gathered:
     arithmetic: tuple[Plan, ...]
     tables: tuple[TableRead, ...]
     verdicts: Ledger
+    claims: Claims
 
     @property
     def records(self) -> Mapping[str, Record]:
@@ -98,18 +99,20 @@ class Gathered:
         return (*(table.plan for table in self.tables), *self.arithmetic)[0]
 
 
-def gather(protocol: str, results: Path) -> Gathered:
+def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gathered:
     """Read everything of a protocol.
 
     Args:
         protocol: a name or a path.
         results: the folder of all results.
+        claims: with their rules, where they have been read already.
 
     Raises:
         UserError: there is no such protocol, or a file of it is wrong.
     """
     name = find(protocol, PROTOCOLS).stem
-    plans = _plans(protocol)
+    claims = claims or read_claims()
+    plans = _plans(protocol, claims)
     folder = Once(results / name)
     tables = []
     for plan in plans:
@@ -118,14 +121,14 @@ def gather(protocol: str, results: Path) -> Gathered:
             lines = analyse(found.plan, found.done, found.diverged)
             tables.append(TableRead(found, lines, published(found.plan)))
     arithmetic = tuple(plan for plan in plans if not plan.ablation.trains)
-    return Gathered(name, folder, arithmetic, tuple(tables), _judge(tables))
+    return Gathered(name, folder, arithmetic, tuple(tables), _judge(tables, claims), claims)
 
 
-def _plans(protocol: str) -> list[Plan]:
+def _plans(protocol: str, claims: Claims) -> list[Plan]:
     """Every ablation at this scale; one that asks for a depth that the scale lacks is left out."""
     plans, problem = [], UserError("ablations: none is there")
     # As the paper has them: those that a claim is of, in the order of the claims, then the others.
-    claimed = [claim.table for claim in read_claims().claims]
+    claimed = [claim.table for claim in claims.claims]
     there = workspace.names(ABLATIONS, ".yaml")
     for name in dict.fromkeys([*(name for name in claimed if name in there), *there]):
         try:
@@ -139,7 +142,7 @@ def _plans(protocol: str) -> list[Plan]:
     return plans
 
 
-def _judge(tables: list[TableRead]) -> Ledger:
+def _judge(tables: list[TableRead], claims: Claims) -> Ledger:
     done = {name: record for table in tables for name, record in table.found.done.items()}
     diverged = frozenset[str]().union(*(table.found.diverged for table in tables))
     paper = {
@@ -150,4 +153,4 @@ def _judge(tables: list[TableRead]) -> Ledger:
         for table in tables
         if table.paper is not None
     }
-    return ledger(read_claims(), [table.plan for table in tables], done, diverged, paper)
+    return ledger(claims, [table.plan for table in tables], done, diverged, paper)
