@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from cardinality.experiment.plan import PROTOCOLS
+from cardinality.report.pages.serve import make_server
 from cardinality.report.pages.write import write_report
+from cardinality.results.epochs import Epoch, write_epochs
 from cardinality.results.folder import Results
 from tests.made_pages import NASTY, plan_of, put, write_protocol
 from tests.places import ROOT
@@ -177,8 +180,8 @@ def test_choosing_changes_what_is_drawn(opens: Opens) -> None:
     assert opened.script(DRAWN, ".curves path.one") == 8
     assert opened.script(DRAWN, ".cardinality path.mean") == 0
     assert "all seeds" in form.locator("[role=status]").inner_text()
-    for box in form.locator("input:not(:checked)").all():
-        box.check()
+    while form.locator("input:not(:checked)").count():
+        form.locator("input:not(:checked)").first.check()
     assert opened.script(DRAWN, curves) == 20
 
 
@@ -264,3 +267,28 @@ def test_what_strangers_wrote_does_nothing(opens: Opens) -> None:
     assert opened.page.locator("h1").inner_text() == " ".join(NASTY.split())
     assert opened.page.locator("img").count() == 0
     assert json.dumps(opened.errors) == "[]"
+
+
+def test_a_running_grid_brings_itself_up_to_date(browser: Any, results: Path) -> None:
+    made = Results(results / "made")
+    name = plan_of("table3", results.parent / PROTOCOLS / "made.yaml").runs()[-1].name
+    epochs = [Epoch(n, 0.1, 1, 50 / n, 1, 40 / n, 9, 1500, 2.0, 0.1) for n in range(1, 6)]
+    write_epochs(made.progress(name), epochs[:2])
+    with make_server(results, None, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        page = browser.new_page()
+        errors: list[str] = []
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/made/index.html")
+        going = page.locator(".going")
+        assert "epoch 2 of 7" in going.inner_text()
+        assert "10 s left" in going.inner_text()
+        write_epochs(made.progress(name), epochs)
+        page.get_by_text("epoch 5 of 7").wait_for(timeout=30_000)
+        assert going.locator("svg.drawing").count() == 1
+        assert errors == []
+        page.close()
+        server.shutdown()
+        thread.join()
+    made.progress(name).unlink()
