@@ -13,7 +13,7 @@ from cardinality.report.pages.wording import number
 
 WIDTH, HEIGHT = 360.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 12.0, 24.0, 38.0
-ROW, LONGEST = 21.0, 26
+ROW, LONGEST = 21.0, 34
 # As many colours and marks as the style sheet has; further nets begin again with other marks.
 COLOURS = 8
 MARKS = ("circle", "square", "up", "diamond", "down", "cross")
@@ -167,10 +167,10 @@ def _x_ticks(plot: Plot, low: float, high: float) -> list[tuple[float, str]]:
         values = sorted({x for series in plot.series for x in series.x})
         return [(math.log2(value), f"{value:g}") for value in values]
     found = ticks(low, high, 5)
+    if plot.kind == "curves":  # an epoch is whole
+        found = [value for value in found if abs(value - round(value)) < 1e-9]
     step = found[1] - found[0] if len(found) > 1 else 1.0
-    return [
-        (value, _tick_text(value, step)) for value in found if step >= 1 or plot.kind == "points"
-    ]
+    return [(value, _tick_text(value, step)) for value in found]
 
 
 def _plot_summary(plot: Plot) -> str:
@@ -267,7 +267,7 @@ def _forest(forest: Forest) -> Drawing:
     height = TOP + ROW * len(forest.bars) + BOTTOM
     low, high = _range([*_ends(forest.bars), 0.0])
     longest = min(LONGEST, max(len(bar.label) for bar in forest.bars))
-    left = 14 + 6.2 * longest
+    left = 14 + 5.8 * longest
     x_at = _scale(low, high, left, WIDTH - RIGHT)
     found = ticks(low, high, 5 if left < 130 else 4)
     step = found[1] - found[0] if len(found) > 1 else 1.0
