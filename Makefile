@@ -13,7 +13,7 @@ OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) report bench test test-report lint clean
+.PHONY: help setup $(TABLES) report manifest bench test test-report test-faults lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -25,8 +25,10 @@ help:
 	@echo "make report             pages to browse: results/index.html, and one a protocol"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
-	@echo "make test, make lint    the tests; style, format and types"
+	@echo "make test, make lint    the tests; style, format, types and who imports whom"
 	@echo "make test-report        the pages in Chromium, which it installs where it may (3 minutes)"
+	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
+	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make clean              remove .venv and what quick computed"
 	@echo
 	@echo "With PROTOCOL=quick SEEDS=3 DEVICE=auto|cpu|cuda RESULTS=DIR DATA=DIR, as in"
@@ -57,6 +59,10 @@ report: .venv/.ready
 	@$(BIN)/cardinality report $(if $(RESULTS),--results $(RESULTS)) \
 		$(if $(filter-out file,$(origin PROTOCOL)),--protocol $(PROTOCOL))
 
+# What the repository brings: to be listed anew before records are committed.
+manifest: .venv/.ready
+	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
+
 bench: .venv/.ready-dev
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE)
 
@@ -74,10 +80,14 @@ test: .venv/.ready-dev
 test-report: .venv/.ready-browser
 	BROWSER_TESTS=required $(BIN)/python -m pytest --numprocesses 0 tests/browser tests/report/test_pages.py
 
+test-faults: .venv/.ready-dev
+	$(BIN)/python -m pytest -m faults --numprocesses 1 tests/faults
+
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 clean:
 	rm -rf .venv results/quick src/cardinality/host/*.so

@@ -6,8 +6,9 @@ import pytest
 from cardinality.analysis.claims import Claims, read_claims
 from cardinality.analysis.ledger import cell_of
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import ROOT, make_plan
+from cardinality.experiment.plan import make_plan
 from cardinality.host.machine import Machine
+from tests.places import ROOT
 
 TEXT = (ROOT / "paper_tables" / "claims.yaml").read_text()
 

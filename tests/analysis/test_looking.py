@@ -6,8 +6,8 @@ import numpy as np
 from scipy import stats
 
 from cardinality.analysis.power import t_power, t_seeds
-from cardinality.experiment.plan import ROOT
 from tests.analysis.made import generator, within
+from tests.places import ROOT
 
 TEXT = (ROOT / "docs" / "statistics.md").read_text()
 

@@ -1,11 +1,13 @@
 """The embedded digits: deterministic, disjoint, and cached whole."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from cardinality.data.digits import draw, generate, split_sources
+from cardinality.data.digits import TEST_SOURCES, draw, generate, split_sources
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.store import load_images, prepare
+from cardinality.data.store import identify, load_images, prepare
 from cardinality.experiment.datasets import Digits, EvaluateOn
 
 
@@ -84,3 +86,30 @@ def test_the_checksum_sees_a_pixel_a_label_and_a_shape(images: Images) -> None:
     ]
     sums = {Images(images.train, other, images.classes).identity().checksum for other in others}
     assert len(sums | {images.identity().checksum}) == 4
+
+
+@pytest.mark.parametrize("place", [None, 0.3, 0.6])
+def test_a_damaged_cache_is_made_again(
+    data_root: Path, capsys: pytest.CaptureFixture[str], place: float | None
+) -> None:
+    small = Digits(name="digits", side=16, train=20, test=10)
+    whole = load_images(small)
+    path = prepare(small)
+    content = bytearray(path.read_bytes())
+    if place is None:
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        content[int(place * len(content))] ^= 1
+        path.write_bytes(content)
+    again = load_images(small)
+    assert again.identity() == whole.identity() == identify(small)
+    assert f"{path.name}: damaged" in capsys.readouterr().err
+
+
+def test_images_of_one_digit_are_known_to_be(data_root: Path) -> None:
+    images = load_images(Digits(name="digits", side=16, train=20, test=1500))
+    labels, sources = images.evaluated
+    assert sources is not None
+    assert len(set(sources)) <= TEST_SOURCES < len(labels)
+    of_one = dict(zip(sources, labels, strict=True))
+    assert [of_one[source] for source in sources] == labels

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Ablation, Protocol
-from cardinality.experiment.plan import PROTOCOLS
+from cardinality.experiment.plan import PROTOCOLS, make_plan
 from cardinality.experiment.reading import load
+from cardinality.host.machine import Machine
 from tests.places import ROOT
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 
@@ -188,3 +189,68 @@ def test_the_suites_own_files_say_what_they_must() -> None:
         assert ablation.question.endswith("?")
     for path in (ROOT / "ablations" / "protocols").glob("*.yaml"):
         assert load(path, Protocol, bases=PROTOCOLS).evidence
+
+
+def read_protocol(tmp_path: Path, old: str, new: str) -> Protocol:
+    """The tiny protocol with one thing changed, as a user's file."""
+    path = tmp_path / "mine.yaml"
+    assert old in TINY_PROTOCOL
+    # Of base 32, at which Table 3's settings are whole.
+    path.write_text(TINY_PROTOCOL.replace(old, new).replace("base: 16", "base: 32"))
+    return load(path, Protocol, bases=PROTOCOLS)
+
+
+def test_a_duration_is_in_epochs_or_in_steps_and_never_in_both(tmp_path: Path) -> None:
+    training = read_protocol(tmp_path, "epochs: 2", "steps: 7").training
+    assert (training.epochs, training.all_steps(80), training.all_epochs(80)) == (None, 7, 3)
+    for wrong in ("epochs: 2\n  steps: 7", "# epochs: 2"):
+        with pytest.raises(UserError, match="exactly one of the two"):
+            read_protocol(tmp_path, "epochs: 2", wrong)
+    # A protocol that is based on another may state its duration in the other unit.
+    (tmp_path / "longer.yaml").write_text(
+        "based_on: cifar10-small\n"
+        "training: {steps: 64000, schedule: {name: one-cycle, warmup: 0.3}}\n"
+    )
+    assert load(tmp_path / "longer.yaml", Protocol, bases=PROTOCOLS).training.steps == 64000
+
+
+def test_seeds_are_a_number_or_one_a_role(tmp_path: Path, machine: Machine) -> None:
+    protocol = read_protocol(tmp_path, "seeds: 2", "seeds: {base: 3, deep: 1}")
+    assert (protocol.count("base"), protocol.count("deep")) == (3, 1)
+    plan = make_plan("table3", str(tmp_path / "mine.yaml"), machine)
+    assert {entry.role: len(entry.runs) for entry in plan.entries} == {"base": 3, "deep": 1}
+    with pytest.raises(UserError, match="seeds: none for the role residual; stated are base, deep"):
+        make_plan("residual", str(tmp_path / "mine.yaml"), machine)
+    with pytest.raises(UserError, match="seeds"):
+        read_protocol(tmp_path, "seeds: 2", "seeds: {bass: 3}")
+
+
+def test_a_role_that_a_protocol_has_not_is_told_when_it_is_asked_for(
+    tmp_path: Path, machine: Machine
+) -> None:
+    read_protocol(tmp_path, "{base: 11, deep: 20, double: 38, residual: 11}", "{base: 11}")
+    with pytest.raises(UserError, match=r"depths.deep: is missing, and table3 asks for it"):
+        make_plan("table3", str(tmp_path / "mine.yaml"), machine)
+    assert make_plan("figure7", str(tmp_path / "mine.yaml"), machine).runs()
+
+
+def test_what_is_said_of_a_scale_is_not_said_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    for change, evidence, speed in (
+        ("seeds: 1", True, True),
+        ("data: {title: My photographs, folders: [mine], classes: 7}", False, False),
+        ("depths: {base: 101}", False, False),
+        ("numerics: {threads: 2}", True, False),
+    ):
+        path.write_text(f"based_on: imagenet\n{change}\n")
+        protocol = load(path, Protocol, bases=PROTOCOLS)
+        assert (protocol.evidence is not None, protocol.speed is not None) == (evidence, speed)
+
+
+def test_the_key_committed_has_no_effect_and_that_is_told_once(
+    tmp_path: Path, machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read_protocol(tmp_path, "speed: 5", "speed: 5\ncommitted: true")
+    for _ in range(2):
+        make_plan("table3", str(tmp_path / "mine.yaml"), machine)
+    assert capsys.readouterr().err.count("committed: has no effect any more") == 1

@@ -4,6 +4,7 @@ Each command imports what it needs when it is called, so that every one starts a
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +12,15 @@ from typing import Annotated
 import typer
 
 from cardinality.cli.arithmetic import inspect_command, solve_command
+from cardinality.cli.check import verify_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
 from cardinality.cli.report import report_command
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import VARIABLE
+
+# What a shell says of a program that Ctrl-C has ended.
+INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="cardinality",
@@ -28,6 +33,7 @@ for command in (
     run_command,
     render_command,
     report_command,
+    verify_command,
     doctor_command,
     evaluate_command,
     solve_command,
@@ -58,7 +64,11 @@ def main() -> None:
         status = command.main(arguments, prog_name="cardinality", standalone_mode=False)
     except UserError as error:
         status = _mistake(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # as the parser passes it on
+            sys.exit(INTERRUPTED)
         # What the command line's own parser raises, told apart by what it can say.
         message = getattr(error, "format_message", None)
         if message is None or os.environ.get("CARDINALITY_DEBUG"):

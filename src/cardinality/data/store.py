@@ -136,7 +136,7 @@ def _cached(data: Digits | Cifar, path: Path, *names: str) -> dict[str, NDArray[
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Read arrays; every byte of each is held to the checksum that the archive has of it."""
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in names or arrays.files}
 
 

@@ -200,12 +200,7 @@ class StreamedImages:
 
 
 def _begin(_worker: int) -> None:
-    """Leave the process group: its signals are the driver's, which ends runs in their order.
-
-    Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every one of a job. The
-    forkserver between ignores both because a run's process does, see `executors._begin`.
-    """
-    os.setsid()
+    """End with the run's process, which has kept stop signals from all that it starts."""
     end_with_parent()
 
 

@@ -1,0 +1,48 @@
+"""The command about what lies in results/: verify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardinality.cli.options import ResultsOption
+from cardinality.common.errors import UserError
+from cardinality.common.workspace import workspace
+
+
+def verify_command(
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Only this protocol's; by default all.")
+    ] = None,
+    results: ResultsOption = None,
+) -> None:
+    """Find every record that does not hold together: a line each, status 1 if there is one."""
+    from cardinality.results.folder import Results
+    from cardinality.results.verify import problems
+
+    wrong = 0
+    for folder in protocols(results or workspace() / "results", protocol):
+        found = Results(folder)
+        lines = list(problems(found))
+        for line in lines:
+            print(line)
+        number = sum(1 for _ in found.finished())
+        print(f"{folder.name}: {number} finished runs hold together, {len(lines)} problems")
+        wrong += len(lines)
+    if wrong:
+        print("Tables leave such runs out. Move their folders elsewhere to compute them again.")
+        raise typer.Exit(1)
+
+
+def protocols(results: Path, only: str | None) -> list[Path]:
+    """The folders of protocols that have results, by name.
+
+    Raises:
+        UserError: there are none, or none of that name.
+    """
+    folders = [path for path in sorted(results.glob("*")) if (path / "runs").is_dir()]
+    chosen = [path for path in folders if only in (None, path.name)]
+    if not chosen:
+        there = ", ".join(path.name for path in folders) or "none"
+        raise UserError(f"{results}: no results of {only or 'any protocol'}; there are: {there}")
+    return chosen
