@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Literal
 
 import numpy as np
 
@@ -33,6 +34,12 @@ from cardinality.results.images import TestImages
 DRAWN, SHOWN = 60, 30
 # Classes shown one by one; where there are more, those whose differences are largest.
 CLASSES = 20
+
+# The two curves of a run, and the column that each is of.
+PARTS: tuple[tuple[Literal["test", "train"], str], ...] = (
+    ("test", "top1_error"),
+    ("train", "train_error"),
+)
 
 Curve = list[dict[str, float]]
 Curves = dict[str, dict[int, Curve]]
@@ -264,14 +271,14 @@ def _net_curves(net: str, place: int, by_seed: dict[int, Curve]) -> list[Series]
     count = min(len(curve) for curve in by_seed.values())
     chosen = thinned(count, DRAWN)
     x = tuple(float(n + 1) for n in chosen)
-    for part, key in (("test", "top1_error"), ("train", "train_error")):
+    for part, key in PARTS:
         at = [[curve[n][key] for curve in by_seed.values()] for n in chosen]
         series.append(
-            Series(f"{net}, {part}", net, place, part, None, x, tuple(map(fmean, at)),  # type: ignore[arg-type]
+            Series(f"{net}, {part}", net, place, part, None, x, tuple(map(fmean, at)),
                    tuple(map(min, at)), tuple(map(max, at)))
         )  # fmt: skip
         series += [
-            Series(f"{net}, seed {seed}, {part}", net, place, part, seed, x,  # type: ignore[arg-type]
+            Series(f"{net}, seed {seed}, {part}", net, place, part, seed, x,
                    tuple(curve[n][key] for n in chosen))
             for seed, curve in by_seed.items()
         ]  # fmt: skip
@@ -419,8 +426,8 @@ def run_curves(title: str, rows: Curve) -> Plot | None:
     chosen = thinned(len(rows), SHOWN)
     x = tuple(rows[n]["epoch"] for n in chosen)
     series = tuple(
-        Series(f"{part} error", "", place, part, None, x, tuple(rows[n][key] for n in chosen))  # type: ignore[arg-type]
-        for place, (part, key) in enumerate((("test", "top1_error"), ("train", "train_error")))
+        Series(f"{part} error", "", place, part, None, x, tuple(rows[n][key] for n in chosen))
+        for place, (part, key) in enumerate(PARTS)
         if all(math.isfinite(rows[n].get(key, math.nan)) for n in chosen)
     )
     return Plot(title, 0, "curves", "epoch", "error, %", "linear", series) if series else None
