@@ -13,7 +13,7 @@ OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) manifest bench test test-faults lint clean
+.PHONY: help setup $(TABLES) report manifest bench test test-report test-faults lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -22,9 +22,11 @@ help:
 	@echo "make residual           with and without shortcuts"
 	@echo "make table7             wide paths on CIFAR (PROTOCOL=cifar10 or cifar100)"
 	@echo "make figure7            more paths against wider ones, complexity not preserved"
+	@echo "make report             pages to browse: results/index.html, and one a protocol"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
 	@echo "make test, make lint    the tests; style, format, types and who imports whom"
+	@echo "make test-report        the pages in Chromium, which it installs where it may (3 minutes)"
 	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
 	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make clean              remove .venv and what quick computed"
@@ -52,6 +54,11 @@ setup: .venv/.ready
 $(TABLES): .venv/.ready
 	@$(BIN)/cardinality run $@ $(OPTIONS) --show-committed
 
+# With PROTOCOL=... also that one's page, where nothing of it has been run.
+report: .venv/.ready
+	@$(BIN)/cardinality report $(if $(RESULTS),--results $(RESULTS)) \
+		$(if $(filter-out file,$(origin PROTOCOL)),--protocol $(PROTOCOL))
+
 # What the repository brings: to be listed anew before records are committed.
 manifest: .venv/.ready
 	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
@@ -61,6 +68,17 @@ bench: .venv/.ready-dev
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest
+
+# Debian's Chromium, a library that drives it, and axe-core, which looks for what shuts people out.
+.venv/.ready-browser: .venv/.ready-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,browser]'
+	@command -v chromium >/dev/null || { apt-get -qq update && apt-get -qq install -y chromium >/dev/null; } || \
+		{ echo "error: no chromium here, and it could not be installed; allowed: install it as root" >&2; exit 2; }
+	npm install --silent --no-audit --no-fund --prefix .venv/axe axe-core@4.14.1
+	@touch $@
+
+test-report: .venv/.ready-browser
+	BROWSER_TESTS=required $(BIN)/python -m pytest --numprocesses 0 tests/browser tests/report/test_pages.py
 
 test-faults: .venv/.ready-dev
 	$(BIN)/python -m pytest -m faults --numprocesses 1 tests/faults

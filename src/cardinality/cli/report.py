@@ -1,0 +1,51 @@
+"""The command that makes pages to browse, opens them, and serves them while a grid is running."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cardinality.cli.options import ResultsOption
+from cardinality.common.workspace import workspace
+
+
+def report_command(
+    protocol: Annotated[
+        str | None,
+        typer.Option("--protocol", help="Also this one's page, a name or a .yaml file."),
+    ] = None,
+    results: ResultsOption = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    serve: Annotated[
+        bool,
+        typer.Option(
+            "--serve", help="Show it on this machine alone, with a running grid's progress."
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="For --serve; 0 takes any that is free.")
+    ] = 8765,
+) -> None:
+    """Write pages to browse from the records on disk: results/index.html and one a protocol."""
+    folder = results or workspace() / "results"
+    if serve:
+        from cardinality.report.pages.serve import serve_report
+
+        serve_report(folder, protocol, port, open_page)
+        return
+    from cardinality.report.pages.write import write_report
+
+    first, changed = write_report(folder, protocol)
+    here = Path.cwd()
+    for path in (path for path in changed if path.suffix != ".csv"):
+        shown = path.resolve()
+        print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
+    numbers = sum(path.suffix == ".csv" for path in changed)
+    if numbers:
+        print(f"and {numbers} files of the figures' numbers beside them.")
+    if not changed:
+        print(f"{first} is as the records have it.")
+    if open_page:
+        import webbrowser
+
+        webbrowser.open(first.resolve().as_uri())

@@ -1,0 +1,286 @@
+"""The same content as Markdown, for where repositories show it.
+
+What others may have written (titles, notes, names of classes, failures) is made text first: no
+mark of Markdown or HTML in it keeps its meaning.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from cardinality.report.pages import wording as say
+from cardinality.report.pages.content import tally
+from cardinality.report.pages.shapes import (
+    ClaimLine,
+    Figure,
+    Numbers,
+    Overview,
+    Page,
+    RunGroup,
+    Table,
+    TableLine,
+    Value,
+)
+
+# Numbers under a figure: more lines than that are for the CSV file and the page.
+MOST = 60
+
+
+def plain(text: str) -> str:
+    """Text that stays text: in a table's cell, in a heading and in a paragraph."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", line)
+
+
+def code(text: str) -> str:
+    """A command or a name as code, in which only these marks could end it."""
+    line = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
+    return f"`{line}`"
+
+
+def protocol_markdown(page: Page) -> str:
+    """A protocol's report."""
+    parts = [
+        f"# {plain(page.protocol)}: {plain(page.title)}",
+        _lead(page),
+        plain(page.evidence),
+        *_claims(page.claims),
+        *(part for table in page.tables for part in _table(table)),
+        *(
+            part
+            for table in page.arithmetic
+            for part in (f"## {plain(table.title)}", plain(table.question), _numbers(table.numbers))
+        ),
+        *_runs(page.groups),
+        *_absent(page),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _lead(page: Page) -> str:
+    if not page.started:
+        lines = [f"- {code(command)}: {plain(title)}" for command, title in page.commands]
+        return "\n".join(
+            ["**Nothing has been run at this scale yet.** To compute a table:", "", *lines]
+        )
+    counts = ", ".join(
+        f"{count} {decision}" + (f" ({words})" if words else "")
+        for decision, count, final in tally(page.claims)
+        for words in (say.settled(decision, count, final),)
+    )
+    return (
+        f"**Claims: {counts}.** {page.done} of {page.asked} runs are there. {plain(page.data)};"
+        f" {page.seeds} a line."
+    )
+
+
+# --- claims ----------------------------------------------------------------------------------
+
+
+def _claims(claims: Sequence[ClaimLine]) -> Iterable[str]:
+    yield "## What the paper claims, and what shows here"
+    yield (
+        "Effects are in points of error with 95 % intervals over seeds. A final verdict has every"
+        " run that its protocol states; an interim one may still change."
+    )
+    headings = (
+        "verdict",
+        "claim",
+        "table",
+        "effect",
+        "pairs",
+        "p",
+        "paper's effect",
+        "seeds needed",
+    )
+    yield rows(headings, [_claim(claim) for claim in claims], "lllrrrrl")
+
+
+def _claim(claim: ClaimLine) -> tuple[str, ...]:
+    settled = say.state(claim)
+    verdict = f"**{claim.decision}**" if claim.state == "final" else f"*{claim.decision}*"
+    if claim.decision == "not run":
+        verdict = claim.decision
+    unit = "" if claim.unit == "points" else f" {claim.unit}"
+    effect = say.interval(claim.effect, 2)
+    return (
+        f"{verdict}, {settled}" if settled else verdict,
+        plain(claim.text),
+        plain(claim.table),
+        effect + unit if claim.effect.mean is not None else effect,
+        str(claim.effect.pairs),
+        say.probability(claim.p),
+        say.signed(claim.paper, 2),
+        plain(claim.seeds_needed),
+    )
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+
+def _table(table: Table) -> Iterable[str]:
+    yield f"## {plain(table.title)}"
+    yield plain(table.question)
+    state = f"{table.state}."
+    yield state if table.whole else f"**{state}**"
+    top5 = any(line.paper is not None and line.paper.top5 is not None for line in table.lines)
+    bare = any(line.without is not None for line in table.lines)
+    headings, sides = _headings(table, bare, top5)
+    yield rows(headings, [_line(table, line, bare, top5) for line in table.lines], sides)
+    yield "\n".join(f"- {plain(note)}" for note in table.notes)
+    for figure in table.figures:
+        yield _figure(figure)
+
+
+def _headings(table: Table, bare: bool, top5: bool) -> tuple[list[str], str]:
+    paper = f"paper, {plain(table.paper_data)}" if table.paper_source else ""
+    ours = ["depth", "setting", "model", "n", "params, M", "MACs, M", "top-1 error", "Δ"]
+    ours += ["Δ without shortcuts"] * bare + ["top-5 error"] * top5 + ["train error"]
+    theirs = [f"{paper}: depth", "its top-1", "its Δ"] if paper else []
+    if paper:
+        theirs += ["its Δ without shortcuts"] * bare + ["its top-5"] * top5
+    both = [*ours, *theirs]
+    return both, "rll" + "r" * (len(both) - 3)
+
+
+def _line(table: Table, line: TableLine, bare: bool, top5: bool) -> tuple[str, ...]:
+    digits, paper = table.digits, line.paper
+    difference = say.interval(line.difference, digits)
+    if line.reference:
+        difference = say.signed(0.0 if line.n else None, digits)
+    ours = [
+        *(str(line.depth), plain(line.net), plain(line.model), say.counted(line)),
+        *(say.millions(line.params), say.millions(line.macs)),
+        *(say.measured(line, digits), difference),
+    ]
+    ours += [say.interval(line.without, digits)] * bare
+    ours += [say.spread(line.top5, digits)] * top5 + [say.spread(line.train, digits)]
+    if not table.paper_source:
+        return tuple(ours)
+    theirs = [
+        say.DASH if paper is None else str(paper.depth),
+        say.number(None if paper is None else paper.top1, digits),
+        say.signed(None if paper is None else paper.top1_difference, digits),
+    ]
+    theirs += [say.signed(None if paper is None else paper.without, digits)] * bare
+    theirs += [say.number(None if paper is None else paper.top5, digits)] * top5
+    return (*ours, *theirs)
+
+
+def _figure(figure: Figure) -> str:
+    body = f"{plain(figure.caption)}\n\n{_numbers(figure.numbers)}"
+    return _folded(f"{plain(figure.title)}, in numbers", body)
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def _numbers(numbers: Numbers) -> str:
+    shown = numbers.on_page[:MOST]
+    words = [
+        any(isinstance(line[n], str) for line in numbers.lines)
+        for n in range(len(numbers.headings))
+    ]
+    sides = "".join("l" if word else "r" for word in words)
+    table = rows(
+        [heading.replace("_", " ") for heading in numbers.headings],
+        [tuple(_value(value) for value in line) for line in shown],
+        sides,
+    )
+    rest = len(numbers.lines) - len(shown)
+    return table + (f"\n\n{rest:,} more lines are in the page's `{numbers.file}`." if rest else "")
+
+
+def _value(value: Value) -> str:
+    return plain(say.cell(value))
+
+
+def rows(headings: Sequence[str], lines: Sequence[Sequence[str]], sides: str) -> str:
+    """A Markdown table of texts that are safe in it; columns flush left or right."""
+    rule = [":--" if side == "l" else "--:" for side in sides]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *lines))
+
+
+# --- runs ------------------------------------------------------------------------------------
+
+
+def _runs(groups: Sequence[RunGroup]) -> Iterable[str]:
+    yield "## Runs"
+    if not groups:
+        yield "No run has ended yet."
+        return
+    lines = [
+        (
+            f"[{plain(run.name)}]({run.folder}/run.json)",
+            run.status,
+            say.number(run.top1, 2),
+            say.number(run.train, 2),
+            say.seconds(run.seconds),
+            plain("; ".join(dict.fromkeys(sitting.where for sitting in run.sittings))),
+            plain(", ".join(dict.fromkeys(sitting.commit for sitting in run.sittings))),
+            plain(run.data),
+        )
+        for group in groups
+        for run in group.runs
+    ]
+    headings = ("run", "state", "top-1 error", "train error", "time", "where", "code", "images")
+    body = rows(headings, lines, "llrrrlll")
+    yield _folded(say.plural(len(lines), "run"), body)
+
+
+def _absent(page: Page) -> Iterable[str]:
+    yield "## Not there"
+    if not page.absent:
+        yield "Every planned run has ended and has a result."
+    else:
+        lines = [
+            (
+                plain(each.what),
+                say.seeds(each.seeds),
+                each.status,
+                plain(each.reason),
+                code(each.command),
+            )
+            for each in page.absent
+        ]
+        body = rows(("net", "seeds", "state", "reason", "command"), lines, "lrlll")
+        count = sum(max(1, len(each.seeds)) for each in page.absent)
+        what = f"{say.plural(count, 'planned run')} without a result"
+        yield _folded(what, body)
+    for line in page.left_out:
+        yield f"Left out: {plain(line)}."
+
+
+# --- every scale -----------------------------------------------------------------------------
+
+
+def comparison_markdown(over: Overview) -> str:
+    """Every scale beside the paper."""
+    names = [page.protocol for page in over.pages]
+    lines = [
+        (plain(each.text), say.signed(each.paper, 2), *(_verdict(claim) for _, claim in each.lines))
+        for each in over.claims
+    ]
+    parts = [
+        "# At which scale which of the paper's findings shows",
+        "Scales differ in data, nets and training, so differences are compared and never errors.",
+    ]
+    if not names:
+        parts.append("**Nothing has been run yet.** `make table3` begins.")
+    else:
+        links = [f"[{plain(name)}]({name}/report.md)" for name in names]
+        parts.append(rows(("claim", "paper's effect", *links), lines, "lr" + "l" * len(names)))
+        for figure in over.figures:
+            parts += [f"## {plain(figure.title)}", plain(figure.caption), _numbers(figure.numbers)]
+    waiting = [f"- {code(command)}: {plain(title)}" for _, title, command in over.waiting]
+    if waiting:
+        parts += ["## Not begun", "\n".join(waiting)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(claim: ClaimLine) -> str:
+    if claim.decision == "not run":
+        return claim.decision
+    effect, pairs = say.interval(claim.effect, 2), say.plural(claim.effect.pairs, "pair")
+    return f"{claim.decision} ({say.state(claim)}) {effect}, {pairs}"

@@ -1,0 +1,91 @@
+"""How far a running grid is, from what its workers write beside their checkpoints."""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+
+from cardinality.experiment.plan import Numerics, Run
+from cardinality.host.machine import Machine, detect
+from cardinality.report.pages.charts import run_curves
+from cardinality.report.pages.gathered import Gathered, TableRead
+from cardinality.report.pages.shapes import Going, Progress
+from cardinality.results.epochs import read_epochs
+from cardinality.results.estimate import estimate, stated
+
+# As many unfinished runs are shown; a grid that was stopped may leave many.
+MOST = 12
+
+
+def progress_of(gathered: Gathered) -> Progress:
+    """The runs that have begun and not ended, and each table's state.
+
+    The names of runs depend on where they are computed; a grid that is watched is computed here.
+    """
+    machine = detect()
+    planned = {run.name: run for table in gathered.tables for run in _runs(table, machine)}
+    files = sorted((gathered.results.folder / "checkpoints").glob("*.csv"))
+    found = (_going(path, planned) for path in files)
+    going = tuple(islice((each for each in found if each is not None), MOST))
+    names = {each.name for each in going}
+    tables = tuple(
+        line for table in gathered.tables for line in _state(gathered, table, machine, names)
+    )
+    return Progress(going, tables)
+
+
+def _runs(table: TableRead, machine: Machine) -> list[Run]:
+    """A table's runs as they are named on this machine, and as they are recorded."""
+    numerics = table.plan.protocol.numerics  # as the protocol states them, resolved as for a run
+    here = Numerics(
+        machine.device,
+        machine.resolve(numerics.precision),
+        numerics.threads,
+        fused=machine.kernel and numerics.threads == 1,
+    )
+    return [*table.plan.runs(), *table.plan.with_numerics(here).runs()]
+
+
+def _going(path: Path, planned: dict[str, Run]) -> Going | None:
+    try:
+        rows = read_epochs(path)
+    except (OSError, ValueError):  # it has just ended, or is no file of ours
+        return None
+    run = planned.get(path.stem)
+    curves = run_curves(path.stem, rows)
+    if curves is None:
+        return None
+    error = rows[-1].get("top1_error", math.nan)
+    epochs = None if run is None else run.epochs
+    seconds = fmean(row.get("seconds", math.nan) for row in rows)
+    left = None if epochs is None else max(0.0, (epochs - len(rows)) * seconds)
+    return Going(
+        path.stem,
+        len(rows),
+        epochs,
+        error if math.isfinite(error) else None,
+        left if left is not None and math.isfinite(left) else None,
+        curves,
+    )
+
+
+def _state(
+    gathered: Gathered, table: TableRead, machine: Machine, going: set[str]
+) -> Iterator[tuple[str, int, int, str]]:
+    """A table of which something is going on: what is there, of how many, and the time left."""
+    runs = {run.name: run for run in _runs(table, machine)}
+    if not going & runs.keys():
+        return
+    shown = table.plan.runs()
+    done = sum(run.name in table.found.done for run in shown)
+    absent = [
+        run
+        for run in runs.values()
+        if run.name not in table.found.done and run.name not in table.found.failed
+    ][: len(shown) - done]
+    jobs = max(1, len(going & runs.keys()))
+    left = estimate(
+        absent, gathered.results, machine, jobs, lambda: stated(table.plan.protocol, machine)
+    )
+    yield table.plan.ablation_name, done, len(shown), str(left) if absent else ""

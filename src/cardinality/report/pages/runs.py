@@ -1,0 +1,173 @@
+"""Runs: each with all that it came from, and those that are not there with their reason."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cardinality.experiment.plan import REVISION, Entry, Run
+from cardinality.report.pages.charts import run_curves
+from cardinality.report.pages.gathered import Gathered, TableRead
+from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
+from cardinality.report.pages.tables import cell_of
+from cardinality.report.pages.wording import plural
+from cardinality.results.records import Record, Sitting
+
+
+def groups_of(gathered: Gathered) -> tuple[RunGroup, ...]:
+    """Every recorded run that a table shows, once, by its net."""
+    found: dict[str, tuple[str, dict[str, None], dict[str, RunLine]]] = {}
+    for table in gathered.tables:
+        for entry, run, record in _recorded(table, gathered.records):
+            cell = cell_of(run.configuration["net"])
+            _, tables, runs = found.setdefault(cell, (_title(entry), {}, {}))
+            tables.setdefault(table.plan.ablation_name)
+            if run.name not in runs:
+                runs[run.name] = _run(gathered, table, entry, run, record)
+    return tuple(
+        RunGroup(cell, title, tuple(tables), tuple(sorted(runs.values(), key=lambda r: r.seed)))
+        for cell, (title, tables, runs) in found.items()
+    )
+
+
+def _recorded(
+    table: TableRead, records: Mapping[str, Record]
+) -> Iterator[tuple[Entry, Run, Record]]:
+    """The runs of a table that have a record which it shows, finished or not."""
+    for entry in table.plan.entries:
+        for run in entry.runs:
+            if run.name in table.found.done or run.name in table.found.failed:
+                yield entry, run, records[run.name]
+
+
+def _title(entry: Entry) -> str:
+    plain = "" if entry.row.residual else ", without shortcuts"
+    return f"{entry.row.setting}, {entry.architecture.depth} layers{plain}"
+
+
+def _run(gathered: Gathered, table: TableRead, entry: Entry, run: Run, record: Record) -> RunLine:
+    final = record.final
+    rows = gathered.results.epochs(record) if final is not None else []
+    identity = record.identity
+    return RunLine(
+        name=record.name,
+        folder=f"{'runs' if record.status == 'done' else 'failed'}/{record.name}",
+        seed=run.seed,
+        status=record.status,
+        failure=record.failure or "",
+        top1=None if final is None else final.top1_error,
+        top5=None if final is None else final.top5_error,
+        train=None if final is None else final.train_error,
+        seconds=record.seconds,
+        finished=record.finished,
+        data="" if identity is None else str(identity),
+        weights=record.weights_checksum or "",
+        command=command(table, entry, run, again=record.status == "done"),
+        configuration=tuple(_flat(record.configuration)),
+        sittings=tuple(map(_sitting, record.sittings)),
+        curves=run_curves(record.name, rows),
+    )
+
+
+def command(table: TableRead, entry: Entry, run: Run | None, again: bool = False) -> str:
+    """The command that computes a run, or what is missing of a line.
+
+    Args:
+        table, entry: where it stands.
+        run: which one; none for all that are missing.
+        again: whether its record is there already, so that it needs another place.
+    """
+    plan = table.plan
+    words = ["cardinality", "run", plan.ablation_name, "--protocol", plan.protocol_name]
+    words += ["--only", str(entry.row.setting), "--depth", entry.role]
+    if run is not None:
+        words += ["--seed", str(run.seed)]
+        words += ["--device", run.numerics.device, "--results", "again"] if again else []
+    return shlex.join(words)
+
+
+def _flat(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """A configuration as one line a key."""
+    for key, value in part.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", str(value)
+
+
+def _sitting(sitting: Sitting) -> SittingLine:
+    processes = f", {sitting.processes} processes" if sitting.processes > 1 else ""
+    beside = ""
+    if sitting.side_by_side is not None:
+        several = sitting.side_by_side > 1
+        beside = f", {sitting.side_by_side} runs side by side" if several else ", one run at a time"
+    changed = {True: "", False: " with changes", None: " (state not known)"}[sitting.clean]
+    return SittingLine(
+        epochs=f"{sitting.first_epoch} to {sitting.last_epoch}",
+        where=f"{sitting.device}, {plural(sitting.cores, 'CPU core')}{processes}{beside}",
+        versions=", ".join(f"{name} {version}" for name, version in sitting.versions.items()),
+        commit=f"{(sitting.commit or 'unknown')[:10]}{changed}",
+        began=sitting.began or "",
+        ended=sitting.ended,
+        seconds=sitting.wall_seconds,
+        cpu_seconds=sitting.cpu_seconds,
+        memory=sitting.peak_memory,
+        joules=None if sitting.energy is None else sitting.energy.joules,
+    )
+
+
+def absent_of(gathered: Gathered) -> tuple[Absent, ...]:
+    """Every planned run without a result, once, failed ones first, and records that are unsound.
+
+    Those that are only missing are one line a net: one command computes all of them.
+    """
+    found: dict[str, Absent] = {}
+    for table in gathered.tables:
+        failed, done = table.found.failed, table.found.done
+        for entry in table.plan.entries:
+            for run in entry.runs:
+                if run.name in done or run.name in found:
+                    continue
+                why = failed.get(run.name)
+                status = "missing" if why is None else "failed"
+                status = "diverged" if run.name in table.found.diverged else status
+                retry = "" if why is None else " --retry-failed"
+                found[run.name] = Absent(
+                    _title(entry), (run.seed,), status, why or "not computed yet",
+                    command(table, entry, None if why is None else run) + retry,
+                )  # fmt: skip
+    ended = [each for each in found.values() if each.status != "missing"]
+    return (*_unsound(gathered), *ended, *_together(found.values()))
+
+
+def _together(absent: Iterable[Absent]) -> Iterator[Absent]:
+    """Missing runs that one command computes, as one line."""
+    nets: dict[str, list[Absent]] = {}
+    for each in absent:
+        if each.status == "missing":
+            nets.setdefault(each.command + each.what, []).append(each)
+    for same in nets.values():
+        yield replace(same[0], seeds=tuple(seed for each in same for seed in each.seeds))
+
+
+def _unsound(gathered: Gathered) -> list[Absent]:
+    """Records that do not hold together; where they lie on this machine is left out."""
+    here = f"{gathered.results.folder}/"
+    return [
+        Absent(name, (), "unsound", problem.replace(here, ""), "cardinality verify")
+        for name, problem in gathered.results.read_all()[1].items()
+    ]
+
+
+def left_out_of(gathered: Gathered) -> tuple[str, ...]:
+    """Records that are there and that no table shows, by why not."""
+    shown = {name for table in gathered.tables for name in (*table.found.done, *table.found.failed)}
+    others = [record for name, record in gathered.records.items() if name not in shown]
+    older = [record for record in others if record.configuration.get("revision") != REVISION]
+    lines = []
+    if older:
+        lines.append(f"{plural(len(older), 'record')} of another revision of the code")
+    if len(others) > len(older):
+        rest = plural(len(others) - len(older), "record")
+        lines.append(f"{rest} with other numerics, other images, or of no table's nets")
+    return tuple(lines)

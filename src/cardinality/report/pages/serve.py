@@ -1,0 +1,202 @@
+"""The pages by HTTP, on this machine alone, to look at a grid while it is running.
+
+It only answers GET, only from the results folder, and only with kinds of file that a report links
+to; a link that leads out of the folder is not followed. Pages are made when they are asked for.
+"""
+
+import errno
+from functools import partial
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock
+from urllib.parse import unquote, urlsplit
+
+from cardinality.common.errors import UserError
+from cardinality.common.workspace import names
+from cardinality.experiment.plan import PROTOCOLS, find
+from cardinality.report.pages.content import page_of
+from cardinality.report.pages.gathered import Gathered, gather
+from cardinality.report.pages.html import live_page, policy, progress_part
+from cardinality.report.pages.progress import progress_of
+from cardinality.report.pages.write import write_report
+
+HOST = "127.0.0.1"
+# What a report links to. Checkpoints and weights are nobody's business.
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
+    ".json": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+}
+
+
+class Site:
+    """What is served: the results folder, and pages of it that are as new as its records.
+
+    Args:
+        results: the folder of all results.
+        protocol: one that is a file and not among the known ones, or nothing.
+    """
+
+    def __init__(self, results: Path, protocol: str | None) -> None:
+        self.root = results.resolve()
+        self.given = {} if protocol is None else {find(protocol, PROTOCOLS).stem: protocol}
+        self.lock = Lock()
+        self.read: dict[str, tuple[Gathered, str]] = {}
+        self.written = ""
+
+    def records(self, folder: Path) -> str:
+        """What changes whenever a record below a folder does: how many, and the newest's time."""
+        below = "*/*/" if folder == self.root else "*/"
+        times = [path.stat().st_mtime_ns for path in folder.glob(f"{below}*/run.json")]
+        return f"{len(times)}-{max(times, default=0)}"
+
+    def bring_up_to_date(self) -> None:
+        """Write the pages again if a record has changed since the last time."""
+        with self.lock:
+            now = self.records(self.root)
+            if now != self.written:
+                write_report(self.root, next(iter(self.given.values()), None))
+                self.written = now
+
+    def knows(self, protocol: str) -> bool:
+        """Whether there is such a protocol, and a folder of it."""
+        known = protocol in self.given or protocol in names(PROTOCOLS, ".yaml")
+        return known and (self.root / protocol).is_dir()
+
+    def gathered(self, protocol: str) -> tuple[Gathered, str]:
+        """A protocol's records and their mark, read again only where one has changed.
+
+        Whoever watches a grid must not slow it down.
+        """
+        now = self.records(self.root / protocol)
+        with self.lock:
+            if protocol not in self.read or self.read[protocol][1] != now:
+                self.read[protocol] = gather(self.given.get(protocol, protocol), self.root), now
+            return self.read[protocol]
+
+    def live(self, protocol: str) -> str:
+        """A protocol's page with its progress."""
+        gathered, records = self.gathered(protocol)
+        return live_page(page_of(gathered), progress_of(gathered), records)
+
+    def progress(self, protocol: str) -> str:
+        """The part of it that is brought up to date."""
+        gathered, records = self.gathered(protocol)
+        return progress_part(progress_of(gathered), records)
+
+    def file(self, path: str) -> Path | None:
+        """The file that a path of an address stands for, if it is one of the report's."""
+        if "\0" in path or "\\" in path:
+            return None
+        named = self.root.joinpath(*path.strip("/").split("/"))
+        try:
+            found = named.resolve(strict=True)
+        except OSError:
+            return None
+        # By where it really lies, links included; nothing hidden.
+        if not found.is_relative_to(self.root) or not found.is_file():
+            return None
+        hidden = any(part.startswith(".") for part in found.relative_to(self.root).parts)
+        return None if hidden or found.suffix not in KINDS else found
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET; whatever else is asked for is not allowed."""
+
+    server_version, sys_version = "cardinality", ""
+    # A reader that opens a connection and says nothing does not hold a thread for ever.
+    timeout = 30
+
+    def __init__(self, site: Site, *given: object) -> None:
+        self.site = site
+        super().__init__(*given)  # type: ignore[arg-type] # as the server gives them
+
+    def do_GET(self) -> None:
+        """Answer with a page, a part of one, or a file."""
+        # Another site's page that has its own name lead here would be of another origin.
+        host = (self.headers.get("Host") or "").rpartition(":")[0]
+        if host not in (HOST, "localhost"):
+            self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
+            return
+        path = unquote(urlsplit(self.path).path)
+        try:
+            self._answer(path)
+        except UserError as error:
+            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"{error}\n".encode())
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the reader has gone
+
+    def _answer(self, path: str) -> None:
+        parts = path.strip("/").split("/")
+        known = len(parts) == 2 and self.site.knows(parts[0])
+        if known and parts[1] == "progress":
+            self._html(self.site.progress(parts[0]))
+        elif known and parts[1] == "index.html":
+            self._html(self.site.live(parts[0]))
+        else:
+            self.site.bring_up_to_date()
+            file = self.site.file("index.html" if path == "/" else path)
+            if file is None:
+                self._refuse(HTTPStatus.NOT_FOUND)
+            else:
+                self._send(HTTPStatus.OK, KINDS[file.suffix], file.read_bytes())
+
+    def _html(self, text: str) -> None:
+        self._send(HTTPStatus.OK, KINDS[".html"], text.encode())
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
+
+    def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", f"{policy(live=True)}; frame-ancestors 'none'")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Say plainly what is not allowed; http.server asks for this with other methods."""
+        status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else code
+        self._refuse(HTTPStatus(status))
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a line every few seconds would hide what the user types."""
+
+
+def make_server(results: Path, protocol: str | None, port: int) -> ThreadingHTTPServer:
+    """A server that is bound to its port and does not answer yet.
+
+    Raises:
+        UserError: the port is taken or not allowed, or there is no such protocol.
+    """
+    site = Site(results, protocol)
+    try:
+        return ThreadingHTTPServer((HOST, port), partial(Handler, site))
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        why = "is taken" if error.errno == errno.EADDRINUSE else "is not for everybody"
+        raise UserError(f"--port {port}: {why}; allowed: another one, or 0 for any") from None
+
+
+def serve_report(results: Path, protocol: str | None, port: int, open_page: bool) -> None:
+    """Serve until interrupted."""
+    results.mkdir(parents=True, exist_ok=True)
+    with make_server(results, protocol, port) as server:
+        address = f"http://{HOST}:{server.server_address[1]}/"
+        if protocol is not None:
+            address += f"{find(protocol, PROTOCOLS).stem}/index.html"
+        print(f"{address}  (read-only, on this machine alone; Ctrl-C ends it)", flush=True)
+        if open_page:
+            import webbrowser
+
+            webbrowser.open(address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

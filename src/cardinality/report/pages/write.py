@@ -1,0 +1,85 @@
+"""The pages as files: written where they are other than what is there, else left alone."""
+
+import csv
+import io
+from pathlib import Path
+
+from cardinality.common.files import written_aside
+from cardinality.report.pages.content import overview_of, page_of
+from cardinality.report.pages.gathered import gather
+from cardinality.report.pages.html import comparison_page, index_page, protocol_page
+from cardinality.report.pages.markdown_page import comparison_markdown, protocol_markdown
+from cardinality.report.pages.shapes import Numbers, Overview, Page
+from cardinality.report.pages.wording import exact
+
+
+def write_report(results: Path, protocol: str | None = None) -> tuple[Path, list[Path]]:
+    """Write every page from the records alone.
+
+    Args:
+        results: the folder of all results.
+        protocol: a name or a file, whose page is written even if nothing has been run.
+
+    Returns:
+        The page to open first, and the files that are other than before.
+
+    Raises:
+        UserError: there is no such protocol, or a file that the pages need is wrong.
+    """
+    over = overview_of(results, protocol)
+    changed = [path for page in over.pages for path in _write_page(results, page)]
+    first = results / "index.html"
+    if protocol is not None:
+        asked = gather(protocol, results)
+        first = results / asked.protocol / "index.html"
+        if asked.protocol not in {page.protocol for page in over.pages}:
+            changed += _write_page(results, page_of(asked))
+    return first, changed + _write_overview(results, over)
+
+
+def _write_page(results: Path, page: Page) -> list[Path]:
+    folder = results / page.protocol
+    texts = {
+        folder / "index.html": protocol_page(page),
+        folder / "report.md": protocol_markdown(page),
+    }
+    for numbers in numbers_of(page):
+        texts[folder / numbers.file] = to_csv(numbers)
+    return [path for path, text in texts.items() if _put(path, text)]
+
+
+def _write_overview(results: Path, over: Overview) -> list[Path]:
+    texts = {
+        results / "index.html": index_page(over),
+        results / "comparison.html": comparison_page(over),
+        results / "comparison.md": comparison_markdown(over),
+    }
+    for figure in over.figures:
+        texts[results / figure.numbers.file] = to_csv(figure.numbers)
+    return [path for path, text in texts.items() if _put(path, text)]
+
+
+def numbers_of(page: Page) -> list[Numbers]:
+    """Every table of numbers that a page links to."""
+    figures = [figure.numbers for table in page.tables for figure in table.figures]
+    tables = [table.numbers for table in page.tables]
+    return [*tables, *figures, *(table.numbers for table in page.arithmetic)]
+
+
+def to_csv(numbers: Numbers) -> str:
+    """Numbers as a CSV file has them, to six digits; what is not known is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(numbers.headings)
+    writer.writerows([exact(value) for value in line] for line in numbers.lines)
+    return text.getvalue()
+
+
+def _put(path: Path, text: str) -> bool:
+    """Write a file unless it has these bytes already; whether it was written."""
+    content = text.encode()
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    with written_aside(path) as aside:
+        aside.write_bytes(content)
+    return True

@@ -1,0 +1,349 @@
+"""The pages: from the same records the same bytes, one content in two forms, and text as text."""
+
+import base64
+import csv
+import hashlib
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import PROTOCOLS
+from cardinality.report.pages.content import overview_of, page_of
+from cardinality.report.pages.figures import ticks
+from cardinality.report.pages.gathered import gather
+from cardinality.report.pages.markdown_page import plain
+from cardinality.report.pages.serve import make_server
+from cardinality.report.pages.shapes import ClaimLine, Interval
+from cardinality.report.pages.wording import interval, seeds, state
+from cardinality.report.pages.write import write_report
+from cardinality.results.epochs import Epoch, write_epochs
+from cardinality.results.folder import Results
+from tests.made_pages import NASTY, plan_of, put, write_protocol
+
+LARGEST = 1_500_000
+
+
+@pytest.fixture
+def protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A protocol among the workspace's own."""
+    folder = tmp_path / PROTOCOLS
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(tmp_path))
+    return write_protocol(folder)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def bytes_of(folder: Path) -> dict[Path, bytes]:
+    kinds = (".html", ".md", ".csv")
+    made = (path for path in folder.rglob("*") if path.suffix in kinds and "runs" not in path.parts)
+    return {path: path.read_bytes() for path in made}
+
+
+class Tags(HTMLParser):
+    """Which elements a page really has, as a browser would see them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_same_records_give_the_same_bytes_and_nothing_is_written_twice(
+    protocol: Path, results: Path
+) -> None:
+    put(plan_of("table3", protocol), Results(results / "made"), keep=lambda n: n < 20)
+    first, changed = write_report(results)
+    assert first == results / "index.html"
+    before = bytes_of(results)
+    assert set(changed) == set(before)
+    times = {path: path.stat().st_mtime_ns for path in before}
+    assert write_report(results)[1] == []
+    assert {path: path.stat().st_mtime_ns for path in before} == times
+    for path in before:
+        path.unlink()
+    write_report(results)
+    assert bytes_of(results) == before
+
+
+def test_a_page_is_one_file_that_asks_for_nothing(protocol: Path, results: Path) -> None:
+    put(plan_of("table3", protocol), Results(results / "made"))
+    write_report(results)
+    for path in (results / "index.html", results / "comparison.html", results / "made/index.html"):
+        text = path.read_text()
+        assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]  # a name
+        policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+        assert policy is not None
+        for kind in ("style", "script"):
+            inside = re.findall(rf"^<{kind}>(.*?)</{kind}>", text, re.DOTALL | re.MULTILINE)
+            assert len(inside) == 1
+            digest = base64.b64encode(hashlib.sha256(inside[0].encode()).digest()).decode()
+            assert f"{kind}-src &#39;sha256-{digest}&#39;" in policy[1]
+        tags = Tags(text).tags
+        assert not any(
+            "style" in given or any(k.startswith("on") for k in given) for _, given in tags
+        )
+        assert [given.get("href") for tag, given in tags if tag == "link"] == ["data:,"]
+        ids = [given["id"] for _, given in tags if "id" in given]
+        assert len(ids) == len(set(ids))
+
+
+def test_links_and_anchors_resolve(protocol: Path, results: Path) -> None:
+    put(plan_of("table3", protocol), Results(results / "made"), keep=lambda n: n < 20)
+    write_report(results)
+    for path in results.glob("**/*.html"):
+        tags = Tags(path.read_text()).tags
+        ids = {given["id"] for _, given in tags if "id" in given}
+        for tag, given in tags:
+            href = given.get("href") or ""
+            if tag == "a" and href:
+                file, _, anchor = href.partition("#")
+                assert not file or (path.parent / file).is_file(), href
+                assert file or anchor in ids, href
+
+
+def test_what_strangers_write_is_text(tmp_path: Path, protocol: Path, results: Path) -> None:
+    write_protocol(protocol.parent, nasty=True)
+    put(
+        plan_of("table3", protocol),
+        Results(results / "made"),
+        failure=lambda n: NASTY if n == 3 else None,
+    )
+    write_report(results)
+    plain_tags = {"script": 1, "img": 0, "b": 0}
+    for path in results.glob("**/*.html"):
+        text = path.read_text()
+        tags = [tag for tag, _ in Tags(text).tags]
+        assert {tag: tags.count(tag) for tag in plain_tags} == plain_tags, path
+    page = (results / "made/index.html").read_text()
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in page
+    assert "&lt;b&gt;zero&lt;/b&gt;" in page
+    for path in results.glob("**/*.md"):
+        text = path.read_text()
+        assert "<script" not in text
+        assert "<img" not in text
+        assert "<b>" not in text
+        assert re.search(r"(?<!\\)\]\(javascript", text) is None
+        tables = [line for line in text.splitlines() if line.startswith("|")]
+        cells = [len(re.findall(r"(?<!\\)\|", line)) for line in tables]
+        rules = [n for n, line in enumerate(tables) if re.fullmatch(r"[|: -]+", line)]
+        for rule in rules:  # each line of a table has as many cells as its rule
+            assert cells[rule - 1] == cells[rule] == cells[rule + 1]
+
+
+def test_both_forms_say_the_same(protocol: Path, results: Path) -> None:
+    put(plan_of("table3", protocol), Results(results / "made"), keep=lambda n: n < 25)
+    write_report(results)
+    html, markdown = ((results / "made" / name).read_text() for name in ("index.html", "report.md"))
+    page = page_of(gather("made", results))
+    assert page.done == 25
+    for claim in page.claims:
+        if claim.effect.mean is not None:
+            assert interval(claim.effect, 2) in html
+            assert interval(claim.effect, 2) in markdown
+    for line in page.tables[0].lines:
+        assert line.top1.mean is not None
+        assert f"{line.top1.mean:.1f} ±" in html
+        assert f"{line.top1.mean:.1f} ±" in markdown
+    with (results / "made/numbers/table3.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    means = [line.top1.mean for line in page.tables[0].lines]
+    assert [float(row["top1_error"]) for row in rows] == pytest.approx(means, rel=1e-5)
+
+
+def test_numbers_are_those_of_the_records(protocol: Path, results: Path) -> None:
+    plan, folder = plan_of("table3", protocol), Results(results / "made")
+    put(plan, folder)
+    table = page_of(gather("made", results)).tables[0]
+    for line, entry in zip(table.lines, plan.entries, strict=True):
+        errors = {}
+        for run in entry.runs:
+            record = folder.read(run.name)
+            assert record is not None
+            assert record.final is not None
+            errors[run.seed] = record.final.top1_error
+        assert dict(line.seeds) == errors
+        assert line.top1.mean == pytest.approx(sum(errors.values()) / 3)
+    assert {figure.name for figure in table.figures} == {
+        *("differences", "cardinality", "curves", "costs", "classes")
+    }
+    classes = next(figure for figure in table.figures if figure.name == "classes")
+    shown = [line for line in classes.numbers.lines if line[:2] == (11, "32x4d")]
+    sizes = [int(str(line[3])) for line in shown]
+    whole = sum(size * float(str(line[4])) for size, line in zip(sizes, shown, strict=True))
+    ours = next(line for line in table.lines if (line.depth, line.setting) == (11, "32x4d"))
+    assert ours.difference is not None
+    assert whole / sum(sizes) == pytest.approx(ours.difference.mean)
+
+
+def test_a_hundred_runs_fit(protocol: Path, results: Path) -> None:
+    write_protocol(protocol.parent, seeds=10, epochs=100)
+    put(plan_of("table3", protocol), Results(results / "made"))
+    write_report(results)
+    assert page_of(gather("made", results)).done == 100
+    assert (results / "made/index.html").stat().st_size < LARGEST
+
+
+def test_missing_and_failed_runs_are_listed_with_their_reason(
+    protocol: Path, results: Path
+) -> None:
+    put(
+        plan_of("table3", protocol),
+        Results(results / "made"),
+        failure=lambda n: "OSError: no space left" if n == 0 else None,
+        keep=lambda n: n < 20,
+    )
+    absent = page_of(gather("made", results)).absent
+    assert (absent[0].status, absent[0].reason) == ("failed", "OSError: no space left")
+    assert absent[0].command.endswith("--seed 0 --retry-failed")
+    ours = [each for each in absent if each.command.startswith("cardinality run table3 ")]
+    assert sum(len(each.seeds) for each in ours) == 11
+    assert all(each.reason == "not computed yet" for each in ours[1:])
+
+
+def test_an_unsound_record_is_listed_without_where_it_lies(protocol: Path, results: Path) -> None:
+    plan, folder = plan_of("table3", protocol), Results(results / "made")
+    put(plan, folder)
+    (folder.folder / "runs" / plan.runs()[0].name / "epochs.csv").write_text("epoch\n1\n")
+    absent = page_of(gather("made", results)).absent
+    assert absent[0].status == "unsound"
+    assert str(results) not in absent[0].reason
+    assert "epochs.csv" in absent[0].reason
+
+
+def test_where_nothing_has_run_the_page_says_what_to_type(protocol: Path, results: Path) -> None:
+    first, changed = write_report(results, "made")
+    assert first == results / "made/index.html"
+    assert first in changed
+    assert "make table3 PROTOCOL=made" in first.read_text()
+    assert "make table3" in (results / "index.html").read_text()
+    assert "make table3 PROTOCOL=made" in (results / "made/report.md").read_text()
+    assert not overview_of(results).pages
+
+
+def test_a_protocol_that_is_not_there_is_one_line(protocol: Path, results: Path) -> None:
+    with pytest.raises(UserError, match="no such protocol"):
+        write_report(results, "mad")
+
+
+def claim(decision: str, settled: str, unfinished: int) -> ClaimLine:
+    effect = Interval(-1.0, -2.0, -0.5, 3)
+    return ClaimLine(
+        "a", "A.", "Table 3", "table3", "primary", "trend", decision, settled, unfinished, False,
+        effect, "points", None, 0.01, 0.9, 4, "", (), (),
+    )  # fmt: skip
+
+
+def test_interim_and_final_differ_in_words() -> None:
+    assert state(claim("supported", "final", 0)) == "final"
+    assert state(claim("supported", "interim", 2)) == "interim, 2 runs to go"
+
+
+def test_seeds_and_intervals_in_words() -> None:
+    assert seeds((0, 1, 2, 3)) == "0 to 3"
+    assert seeds((1, 3)) == "1, 3"
+    assert interval(Interval(-0.04, -0.26, 0.3, 5)) == "0.0 [−0.3, +0.3]"
+    assert interval(Interval(1.25, None, None, 1), 2) == "+1.25"
+    assert plain("a | <b>\n# *c*") == "a \\| &lt;b&gt; \\# \\*c\\*"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 10, [0, 2, 4, 6, 8, 10]), (-0.4, 0.3, [-0.4, -0.2, 0, 0.2]), (3, 3, [3])],
+)
+def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected)
+
+
+# --- serving ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(protocol: Path, results: Path) -> Iterator[tuple[str, int]]:
+    """A server on the made results, with a run that is going on."""
+    plan, folder = plan_of("table3", protocol), Results(results / "made")
+    put(plan, folder, keep=lambda n: n < 20)
+    epochs = [Epoch(n, 0.1, 1, 50 / n, 1, 40 / n, 9, 1500, 2.0, 0.1) for n in (1, 2, 3)]
+    write_epochs(folder.progress(plan.runs()[-1].name), epochs)
+    with make_server(results, None, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield "127.0.0.1", int(server.server_address[1])
+        server.shutdown()
+        thread.join()
+
+
+def ask(
+    served: tuple[str, int], path: str, method: str = "GET", host: str | None = None
+) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(*served, timeout=60)
+    connection.putrequest(method, path, skip_host=True)
+    connection.putheader("Host", host or f"127.0.0.1:{served[1]}")
+    connection.endheaders()
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, text
+
+
+def test_a_running_grid_is_served(served: tuple[str, int], results: Path) -> None:
+    status, page = ask(served, "/")
+    assert status == 200
+    assert 'href="made/index.html"' in page
+    status, page = ask(served, "/made/index.html")
+    assert status == 200
+    assert "epoch 3 of 7" in page
+    assert "13.33 % so far" in page
+    status, part = ask(served, "/made/progress")
+    assert status == 200
+    assert "table3: 20 of 30 runs are there" in part
+    assert "<html" not in part
+    assert ask(served, "/made/numbers/table3.csv")[0] == 200
+    assert ask(served, "/comparison.html")[0] == 200
+
+
+def test_nothing_but_get_and_nothing_outside(served: tuple[str, int], results: Path) -> None:
+    outside = results.parent / "secret.md"
+    outside.write_text("secret")
+    (results / "made" / "link.md").symlink_to(outside)
+    (results / "away").symlink_to(results.parent, target_is_directory=True)
+    (results / ".hidden.md").write_text("secret")
+    (results / "made" / "checkpoints" / "x.pt").write_text("secret")
+    for path in (
+        "/../secret.md", "/%2e%2e/secret.md", "/made/..%2f..%2fsecret.md", "//secret.md",
+        "/made/link.md", "/away/secret.md", "/.hidden.md", "/made/checkpoints/x.pt", "/made/",
+        "/nope/progress", "/../results/progress", "/made/%00.md", f"/{outside}",
+    ):  # fmt: skip
+        status, text = ask(served, path)
+        assert status == 404, path
+        assert "secret" not in text, path
+    for method in ("POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"):
+        assert ask(served, "/", method)[0] == 405, method
+    assert ask(served, "/", host="example.org")[0] == 421
+
+
+def test_a_port_that_is_taken_is_one_line(served: tuple[str, int], results: Path) -> None:
+    with pytest.raises(UserError, match=rf"--port {served[1]}: is taken; allowed: another"):
+        make_server(results, None, served[1])
+
+
+def test_watching_reads_records_again_only_when_one_has_changed(
+    served: tuple[str, int], protocol: Path, results: Path
+) -> None:
+    _, before = ask(served, "/made/progress")
+    put(plan_of("table3", protocol), Results(results / "made"), keep=lambda n: n == 20)
+    _, after = ask(served, "/made/progress")
+    assert "20 of 30 runs" in before
+    assert "21 of 30 runs" in after
