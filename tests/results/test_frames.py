@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -64,10 +65,11 @@ def test_what_failed_is_there_and_what_was_not_measured_is_missing(
         ("tiny", "1x64d"): "done",
         ("tiny", "32x4d"): "failed",
     }
-    failed = runs.loc["tiny", "32x4d"]
+    failed: Any = runs.loc["tiny", "32x4d"]
     assert failed.failure == "loss nan in step 3 of epoch 1"
     assert pd.isna(failed.top1_error)
-    assert pd.isna(runs.loc["tiny", "1x64d"].failure)
+    succeeded: Any = runs.loc["tiny", "1x64d"]
+    assert pd.isna(succeeded.failure)
     assert set(loaded.epochs.protocol) == {"another", "tiny"}
     assert "32x4d" not in set(loaded.epochs[loaded.epochs.protocol == "tiny"].setting)
 

@@ -157,6 +157,8 @@ def run_command(
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
     _render(plan, found)
+    if absent and any(found.status(run.name) != "missing" for run in absent):
+        _write_pages(protocol, found)
     _whose(plan, found)
     known = [run.name for run in chosen if found.status(run.name) in ("failed", "diverged")]
     if stopped:
@@ -173,6 +175,14 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
         print(f"{found.status(name)}: {name}: {reason}", file=sys.stderr)
     if any(found.status(name) == "failed" for name in names):
         print("try those that failed again with --retry-failed", file=sys.stderr)
+
+
+def _write_pages(protocol: str, found: "Results") -> None:
+    """Bring the pages to browse up to date with the records."""
+    from cardinality.report.pages.write import write_report
+
+    first, _ = write_report(found.folder.parent, protocol)
+    print(f"wrote {_shown(first)}")
 
 
 def _shown_as_brought(plan: "Plan", found: "Results") -> bool:
@@ -235,10 +245,14 @@ def _render(plan: "Plan", found: "Results") -> None:
 
     page, files = write(plan, found)
     print(page)
-    here = Path.cwd()
     for file in files:
-        shown = file.resolve()
-        print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
+        print(f"wrote {_shown(file)}")
+
+
+def _shown(file: Path) -> Path:
+    """A file's path as a reader in this folder would write it."""
+    whole, here = file.resolve(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
 def doctor_command(
