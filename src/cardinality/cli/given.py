@@ -28,6 +28,7 @@ def evaluate_command(
         Literal["bilinear", "bicubic"],
         typer.Option("--interpolation", help="Torchvision's weights: bilinear; ours: bicubic."),
     ] = "bilinear",
+    key: Annotated[str | None, typer.Option("--key", help="Of a checkpoint's weights.")] = None,
     device: ComputeOn = "auto",
     results: ResultsOption = None,
 ) -> None:
@@ -45,7 +46,7 @@ def evaluate_command(
         raise UserError(f"--crop {crop}: at most --resize, {resize}")
     machine = detect(device)
     check_usable(machine.device)
-    state, metadata = load_weights(weights)
+    state, metadata = load_weights(weights, key)
     net = net_with(state, weights, Setting.parse(setting), depth, stem).eval()
     samples = evaluation.find_samples(data, net.architecture.classes)
     crops = evaluation.Crops(resize, crop, views, interpolation)
