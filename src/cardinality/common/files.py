@@ -6,6 +6,7 @@ end, and a large file fills the memory.
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +72,25 @@ def read_text(path: Path, limit: int) -> str:
         return read_bytes(path, limit).decode("utf-8").removeprefix(BOM)
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text (byte {error.start:,})") from None
+
+
+def check_writable(folder: Path) -> None:
+    """See by writing that a folder can be written to, or where it is not there its nearest parent.
+
+    What permissions say is not asked: they say nothing of read-only mounts, quotas and full disks.
+
+    Raises:
+        UserError: it cannot.
+    """
+    refuse_links(folder)
+    try:
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".cardinality-") as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to: {reason(error)}") from None
 
 
 def reason(error: OSError) -> str:

@@ -41,7 +41,7 @@ def markdown(text: object) -> str:
 def csv(text: object) -> str:
     """As a cell of CSV that a spreadsheet takes for text; numbers stay as they are."""
     plain = terminal(text)
-    if not str(text).startswith(FORMULA) or _is_number(plain):
+    if not (str(text).startswith(FORMULA) or plain.startswith(FORMULA)) or _is_number(plain):
         return plain
     return f"'{plain}"
 
