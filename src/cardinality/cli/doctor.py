@@ -75,7 +75,8 @@ def examine(plans: list[Plan], machine: Machine, results: Path) -> Iterator[Find
     yield from versions()
     for name, check in checks:
         try:
-            yield check()
+            found = check()
+            yield replace(found, detail=line(found.detail, 300))
         except Exception as error:  # a missing GPU, too little memory, a library that is broken
             first = (str(error).strip().splitlines() or [""])[0]
             told = first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"

@@ -26,6 +26,8 @@ CONVERTED = {"1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV",
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 REFUSED = {"I": "32-bit integers", "F": "floats", "LAB": "colours of CIE Lab"}
 
+# What is odd about a file and does not keep it from being read is no user's business.
+warnings.filterwarnings("ignore", module=r"PIL\b")
 # A small file can claim to be enormous. Pillow warns from 90 million pixels on, and this is its
 # documentation's way to make the warning an error.
 warnings.simplefilter("error", Image.DecompressionBombWarning)

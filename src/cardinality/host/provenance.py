@@ -114,7 +114,9 @@ def _git(*arguments: str) -> str | None:
         return None
     try:
         command = ("git", "-C", str(root), *arguments)
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 -- our own words
+        answer = subprocess.run(  # noqa: S603 -- our own words
+            command, capture_output=True, encoding="utf-8", errors="replace", check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()
