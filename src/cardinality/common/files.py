@@ -110,31 +110,32 @@ def _too_large(path: Path, limit: int) -> UserError:
     return UserError(f"{path}: larger than {limit:,} bytes")
 
 
-def guard(root: Path) -> None:
-    """From now on nothing is written through a link inside a folder; it may itself be one.
+def guard(folder: Path) -> None:
+    """From now on nothing is written through a link in a folder, nor through the folder as one.
 
-    Whoever opens a folder of results says so, since a stranger may have made what lies in it.
+    Whoever opens a protocol's results says so, since a stranger may have made what lies there. The
+    folder that it lies in is the user's, who may well have made that a link.
     """
-    _guarded.add(root.absolute())
+    _guarded.add(folder.absolute())
 
 
 def refuse_links(path: Path) -> None:
-    """See that no folder between a guarded one and a path, nor the path itself, is a link.
+    """See that from a guarded folder on nothing on the way to a path is a link.
 
     Raises:
-        UserError: one is.
+        UserError: something is.
     """
     whole = path.absolute()
-    for root in [folder for folder in whole.parents if folder in _guarded]:
-        place = root
-        for part in whole.relative_to(root).parts:
+    for folder in [place for place in (whole, *whole.parents) if place in _guarded]:
+        place = folder.parent
+        for part in whole.relative_to(folder.parent).parts:
             if part == "..":
-                raise UserError(f"{path}: leads out of {root}; allowed: what lies in it")
+                raise UserError(f"{path}: leads out of {folder}; allowed: what lies in it")
             place = place / part
             if place.is_symlink():
                 raise UserError(
-                    f"{place}: is a link, and nothing is written through one; allowed: remove it,"
-                    f" put what it leads to in its place, or make {root} the link"
+                    f"{place}: is a link, and nothing is written through one; allowed: put what it"
+                    f" leads to in its place, or make {folder.parent} the link"
                 )
 
 

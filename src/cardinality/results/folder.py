@@ -47,7 +47,7 @@ class Results:
     folder: Path
 
     def __post_init__(self) -> None:
-        guard(self.folder.parent)
+        guard(self.folder)
 
     @property
     def tables(self) -> Path:
