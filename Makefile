@@ -13,7 +13,7 @@ OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(DATA),--data $(DATA))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) bench test lint clean
+.PHONY: help setup $(TABLES) manifest bench test test-faults lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -24,7 +24,9 @@ help:
 	@echo "make figure7            more paths against wider ones, complexity not preserved"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
-	@echo "make test, make lint    the tests; style, format and types"
+	@echo "make test, make lint    the tests; style, format, types and who imports whom"
+	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
+	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make clean              remove .venv and what quick computed"
 	@echo
 	@echo "With PROTOCOL=quick SEEDS=3 DEVICE=auto|cpu|cuda RESULTS=DIR DATA=DIR, as in"
@@ -50,16 +52,24 @@ setup: .venv/.ready
 $(TABLES): .venv/.ready
 	@$(BIN)/cardinality run $@ $(OPTIONS) --show-committed
 
+# What the repository brings: to be listed anew before records are committed.
+manifest: .venv/.ready
+	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
+
 bench: .venv/.ready-dev
 	$(BIN)/python -m benchmarks.speed --device $(DEVICE)
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest
 
+test-faults: .venv/.ready-dev
+	$(BIN)/python -m pytest -m faults --numprocesses 1 tests/faults
+
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 clean:
 	rm -rf .venv results/quick src/cardinality/host/*.so

@@ -1,11 +1,11 @@
 """What the README and the Makefile promise."""
 
-import ast
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -34,14 +34,16 @@ def tree() -> list[Path]:
     """The paths of the README's tree, in its order."""
     block = re.search(r"```\n(Makefile .*?)```", README, re.DOTALL)
     assert block is not None
+    lines = block[1].splitlines()
+    assert len(lines) <= 15
     paths, folder = [], ROOT
-    for line in block[1].splitlines():
-        name = line.split()[0]
-        if not line.startswith(" "):
-            folder = ROOT / name
-            paths.append(folder)
+    for line in lines:
+        names = re.split(r"  +", line.strip())[0].split()
+        if line.startswith(" "):
+            paths += [folder / name for name in names]
         else:
-            paths.append(folder / name)
+            folder = ROOT / names[0]
+            paths += [ROOT / name for name in names]
     return paths
 
 
@@ -65,46 +67,28 @@ def test_every_command_exists(command: str) -> None:
 
 
 def test_the_tree_is_as_drawn() -> None:
-    drawn = tree()
-    for path in drawn:
+    for path in tree():
         assert path.exists() or path.name == "results", path
-    modules = set((ROOT / "src" / "cardinality").glob("*.py"))
-    unnamed = {path.name for path in modules - set(drawn)}
-    assert unnamed == {"__init__.py", "errors.py"}
 
 
-def test_modules_import_only_what_stands_above_them() -> None:
-    order = [path.stem for path in tree() if "cardinality" in path.parts[-2:-1]]
-    assert len(order) > 15
-    for place, name in enumerate(order):
-        path = ROOT / "src" / "cardinality" / name
-        files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        for file in files:
-            for module in imported(ast.parse(file.read_text())):
-                assert module in (*order[: place + 1], "errors"), f"{file.name} imports {module}"
+def test_packages_are_drawn_in_the_order_that_import_linter_holds() -> None:
+    suite = ROOT / "src" / "cardinality"
+    drawn = [path.name for path in tree() if path.parent == suite]
+    assert set(drawn) == {path.parent.name for path in suite.glob("*/__init__.py")}
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (layers,) = (
+        contract["layers"]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    )
+    assert drawn == [layer for layer in reversed(layers) if layer in drawn]
+    assert "lint-imports" in (ROOT / "Makefile").read_text()
 
 
-def imported(module: ast.Module) -> set[str]:
-    """The suite's modules that a module imports when it runs, at its top or later."""
-    typing_only = {
-        node
-        for branch in ast.walk(module)
-        if isinstance(branch, ast.If) and "TYPE_CHECKING" in ast.dump(branch.test)
-        for node in ast.walk(branch)
-    }
-    found = set()
-    for node in ast.walk(module):
-        if node in typing_only:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module is not None:
-            parts = node.module.split(".")
-            names = [alias.name for alias in node.names] if len(parts) == 1 else parts[1:2]
-            found |= set(names) if parts[0] == "cardinality" else set()
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                parts = alias.name.split(".")
-                found |= set(parts[1:2]) if parts[0] == "cardinality" else set()
-    return found
+def test_each_package_says_what_it_is_in_a_few_lines() -> None:
+    for path in (ROOT / "src" / "cardinality").glob("*/__init__.py"):
+        lines = [line for line in path.read_text().strip().splitlines() if line.strip(' "')]
+        assert 2 <= len(lines) <= 5, path
 
 
 def test_the_example_of_a_question_is_one(tmp_path: Path, machine: Machine) -> None:
@@ -160,39 +144,52 @@ def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
             assert sorted(listed) == sorted(git.stdout.split())
 
 
-# What a column of the README's tables shows, by the beginning of its heading.
-COLUMNS = {
-    "top-1 error": "top1_error",
-    "n": "n",
-    "Δ": "top1_error_difference",
-    "train error": "train_error",
-    "Δ without shortcuts": "top1_error_without_shortcuts",
-    "paper, ImageNet: Δ": "paper_top1_error_difference",
-    "paper, ImageNet, 50 layers: Δ": "paper_top1_error_difference",
-    "paper: Δ without shortcuts": "paper_top1_error_without_shortcuts",
+KNOWN = pd.read_csv(ROOT / "tests" / "known" / "revision3.csv")
+# The lines of the README's tables among those runs: setting, depth and shortcuts, and the line
+# that each is compared with.
+LINES = {
+    "table3": [(setting, 11, True) for setting in ("1x64d", "2x40d", "4x24d", "8x14d", "32x4d")],
+    "table4": [("1x64d", 20, True), ("32x4d", 20, True), ("1x64d", 38, True)]
+    + [(setting, 20, True) for setting in ("1x100d", "2x64d", "64x4d")],
+    "residual": [(setting, 38, cut) for cut in (True, False) for setting in ("1x64d", "32x4d")],
 }
 
 
+def errors(line: tuple[str, int, bool], figure: str = "top1_error") -> pd.Series:
+    """A figure of a line's runs, by seed."""
+    setting, depth, residual = line
+    of_line = (KNOWN.setting == setting) & (KNOWN.depth == depth) & (KNOWN.residual == residual)
+    return KNOWN[of_line].set_index("seed")[figure]
+
+
 @pytest.mark.parametrize("name", ["table3", "table4", "residual"])
-def test_the_readmes_results_are_those_of_the_committed_records(name: str) -> None:
+def test_the_readmes_results_are_those_of_the_known_runs(name: str) -> None:
     block = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
     assert block is not None
     heading, _, *rows = (line.strip("| ").split(" | ") for line in block[1].splitlines())
-    table = pd.read_csv(ROOT / f"results/cifar10-small/tables/{name}.csv")
-    lines = table[table.role == "base"] if name == "table3" else table
-    assert [row[0].split(",")[0] for row in rows] == list(lines.setting)
-    for row, line in zip(rows, lines.to_dict("records"), strict=True):
-        for title, cell in zip(heading, row, strict=True):
-            column = COLUMNS.get(title.split(", %")[0])
-            if column is None:
-                continue
-            shown, _, deviation = cell.replace("−", "-").partition(" ± ")
-            if shown == "–":
-                assert pd.isna(line[column])
-            else:
-                assert float(shown) == pytest.approx(line[column], abs=0.051), title
-            if deviation:
-                assert float(deviation) == pytest.approx(line[f"{column}_deviation"], abs=0.051)
+    assert len(rows) == len(LINES[name])
+    for row, line in zip(rows, LINES[name], strict=True):
+        cells = dict(zip((title.split(", %")[0] for title in heading), row, strict=True))
+        reference = ("1x64d", 20 if name == "table4" else line[1], line[2])
+        figures = errors(line)
+        assert row[0].split(",")[0] == line[0]
+        mean, _, deviation = cells["top-1 error"].partition(" ± ")
+        assert float(mean) == pytest.approx(figures.mean(), abs=0.051)
+        assert int(cells["n"]) == len(figures)
+        if deviation:
+            assert float(deviation) == pytest.approx(figures.std(), abs=0.051)
+        assert stated(cells["Δ"]) == pytest.approx((figures - errors(reference)).mean(), abs=0.051)
+        if "train error" in cells:
+            trained = errors(line, "train_error").mean()
+            assert float(cells["train error"]) == pytest.approx(trained, abs=0.051)
+        if not line[2]:
+            cost = (figures - errors((line[0], line[1], True))).mean()
+            assert stated(cells["Δ without shortcuts"]) == pytest.approx(cost, abs=0.051)
+
+
+def stated(text: str) -> float:
+    """A difference as tables show it."""
+    return float(text.replace("−", "-"))
 
 
 def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> None:
@@ -209,20 +206,11 @@ def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> No
             assert page == committed.read_text()
 
 
-def test_the_readmes_intervals_follow_from_the_committed_records() -> None:
-    stated = re.findall(r"−(\d\.\d) ± (\d\.\d)", README.split("t intervals of")[1])[:4]
-    machine = Machine("cpu", "any", 2, bfloat16=True, kernel=True)
-    results = Results(ROOT / "results" / "cifar10-small")
-    errors: dict[str, dict[int, float]] = {}
-    for run in make_plan("table3", "cifar10-small", machine).runs():
-        record = results.read(run.name)
-        if record is not None and record.final is not None and run.architecture.depth == 11:
-            of_setting = errors.setdefault(str(run.architecture.setting), {})
-            of_setting[run.seed] = record.final.top1_error
-    reference = errors["1x64d"]
-    settings = ("2x40d", "4x24d", "8x14d", "32x4d")
-    for setting, (mean, half) in zip(settings, stated, strict=True):
-        differences = [errors[setting][seed] - reference[seed] for seed in reference]
+def test_the_readmes_intervals_follow_from_the_known_runs() -> None:
+    intervals = re.findall(r"−(\d\.\d) ± (\d\.\d)", README.split("t intervals of")[1])[:4]
+    reference = errors(LINES["table3"][0])
+    for line, (mean, half) in zip(LINES["table3"][1:], intervals, strict=True):
+        differences = errors(line) - reference
         interval = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
         assert (interval.low + interval.high) / 2 == pytest.approx(-float(mean), abs=0.051)
         assert (interval.high - interval.low) / 2 == pytest.approx(float(half), abs=0.051)

@@ -20,6 +20,7 @@ from cardinality.host.machine import Machine, detect
 from cardinality.results import manifest
 from cardinality.results.estimate import START_UP, Estimate, Rate, duration, estimate
 from cardinality.results.folder import Results
+from cardinality.results.images import TestImages
 from cardinality.results.progress import Header, write_checkpoint
 from tests.tiny import sitting
 
@@ -300,3 +301,19 @@ def test_the_installed_command_prints_help() -> None:
         answer = subprocess.run(command + arguments, capture_output=True, text=True, check=True)
         for word in ("plan", "run", "render", "solve", "inspect"):
             assert f"\n  {word}" in answer.stdout
+
+
+def test_verify_has_a_line_for_each_problem_and_status_1(
+    call: Call, tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    results = Results(tmp_path / "tiny")
+    put_records(tiny, results)
+    TestImages(classes=("a",), labels=(0,) * 40).write(results.images("0123456789abcdef"))
+    status, out, _ = call("verify", "--results", str(tmp_path))
+    assert (status, out) == (0, "tiny: 2 finished runs hold together, 0 problems\n")
+    (results.folder / "runs" / tiny.runs()[0].name / "correct.bin").write_bytes(b"no")
+    status, out, _ = call("verify", "--results", str(tmp_path), "--protocol", "tiny")
+    assert status == 1
+    assert "correct.bin: cannot be read" in out.splitlines()[0]
+    assert "1 finished runs hold together, 1 problems" in out
+    assert call("verify", "--results", str(tmp_path), "--protocol", "none")[0] == 2

@@ -1,101 +1,89 @@
-"""Files: looked at first, whole afterwards, and nothing written where a stranger's link leads."""
+"""Files that are whole or not there, and what the dead have left of them."""
 
-import errno
 import os
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from cardinality.common.errors import UserError
-from cardinality.common.files import guard, look, read_bytes, read_text, written_aside
-from cardinality.common.locks import held
+from cardinality.common import files
+from cardinality.common.files import aside_of, remove_leftovers, written_aside
 
 
-def put(path: Path) -> None:
+def test_a_file_is_as_it_was_until_it_is_as_it_is_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
     with written_aside(path) as aside:
-        aside.write_text("ours")
+        aside.write_text("old")
+        assert not path.exists()
+    with pytest.raises(RuntimeError), written_aside(path) as aside:  # noqa: PT012 -- both belong in it
+        aside.write_text("new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(path.parent.iterdir()) == [path]
 
 
-def test_text_is_utf8_with_or_without_a_mark(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    for content in ("é\n".encode(), b"\xef\xbb\xbf" + "é\n".encode()):
-        path.write_bytes(content)
-        assert read_text(path, 100) == "é\n"
-    path.write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match=r"a\.txt: not UTF-8 text \(byte 3\)"):
-        read_text(path, 100)
-
-
-def test_kinds_and_sizes_come_first(tmp_path: Path) -> None:
-    pipe, folder, loop, large = (tmp_path / name for name in ("pipe", "folder", "loop", "large"))
-    os.mkfifo(pipe)
-    folder.mkdir()
-    loop.symlink_to(loop)
-    large.write_bytes(bytes(11))
-    for path, words in (
-        (pipe, "is a pipe"),
-        (folder, "is a folder"),
-        (loop, "Too many levels of symbolic links"),
-        (large, "larger than 10 bytes"),
-        (Path("/dev/zero"), "is a device"),
-        (tmp_path / "nope", "No such file"),
-        (tmp_path / ("n" * 300), "File name too long"),
-        (tmp_path / "a\0b", "no name that a file can have"),
-    ):
-        for read in (look, read_bytes):
-            with pytest.raises(UserError, match=words):
-                read(path, 10)
-    # What the system makes as it is read has no size.
-    with pytest.raises(UserError, match="larger than 10 bytes"):
-        read_bytes(Path("/proc/cpuinfo"), 10)
-
-
-@pytest.mark.parametrize("place", ["tables", "quick", "tables/a.md"])
-def test_nothing_is_written_through_a_link_in_a_guarded_folder(tmp_path: Path, place: str) -> None:
-    root, outside = tmp_path / "results", tmp_path / "outside"
-    target = root / "quick" / "tables" / "a.md"
-    (outside / "tables").mkdir(parents=True)
-    (outside / "a.md").write_text("theirs")
-    link = {"quick": root / "quick", "tables": target.parent, "tables/a.md": target}[place]
-    link.parent.mkdir(parents=True)
-    link.symlink_to(outside / "a.md" if place == "tables/a.md" else outside)
-    guard(root / "quick")
-    with pytest.raises(UserError, match="is a link, and nothing is written through one"):
-        put(target)
-    assert sorted(path.name for path in outside.rglob("*")) == ["a.md", "tables"]
-    assert (outside / "a.md").read_text() == "theirs"
-
-
-def test_the_guarded_folder_may_itself_be_a_link(tmp_path: Path) -> None:
-    (tmp_path / "scratch").mkdir()
-    (tmp_path / "results").symlink_to(tmp_path / "scratch")
-    guard(tmp_path / "results/quick")
-    put(tmp_path / "results/quick/tables/a.md")
-    assert (tmp_path / "scratch/quick/tables/a.md").read_text() == "ours"
-
-
-def test_a_link_in_the_place_of_the_file_aside_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "outside").write_text("theirs")
-    (tmp_path / f"a.md.{os.getpid()}.part").symlink_to(tmp_path / "outside")
-    put(tmp_path / "a.md")
-    assert (tmp_path / "outside").read_text() == "theirs"
-    assert (tmp_path / "a.md").read_text() == "ours"
-
-
-@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_disk_without_locks_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+def test_the_bytes_are_on_the_disk_before_the_name_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flock(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
+    synced: list[tuple[Path, bool]] = []
+    path = tmp_path / "file"
 
-    monkeypatch.setattr("fcntl.flock", flock)
-    lock = held(tmp_path / "a.lock", "elsewhere")
-    with pytest.raises(UserError, match=r"a\.lock: the disk has no locks .*; allowed: elsewhere"):
-        lock.__enter__()
+    def note(descriptor: int) -> None:
+        synced.append((Path(f"/proc/self/fd/{descriptor}").readlink(), path.exists()))
+
+    monkeypatch.setattr("cardinality.common.files.os.fsync", note)
+    with written_aside(path) as aside:
+        aside.write_text("new")
+    assert synced == [(aside, False), (tmp_path, True)]
 
 
-def test_a_path_that_leads_out_of_a_guarded_folder_is_refused(tmp_path: Path) -> None:
-    guard(tmp_path / "results/quick")
-    with pytest.raises(UserError, match="leads out of"):
-        put(tmp_path / "results/quick/../../outside")
+def test_a_folder_that_cannot_be_synced_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr("cardinality.common.files.os.fsync", refuse)
+    files.sync(tmp_path)
+    (tmp_path / "file").write_text("new")
+    with pytest.raises(OSError, match="Invalid argument"):
+        files.sync(tmp_path / "file")
+
+
+def test_leftovers_of_the_dead_are_removed_and_no_others(tmp_path: Path) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    dead, host = gone.stdout.decode().strip(), socket.gethostname()
+    unwaited = subprocess.Popen([sys.executable, "-c", ""])
+    while psutil.Process(unwaited.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    removed = [
+        f"a.pt.{dead}@{host}.part",
+        f"run.{dead}@{host}.part",
+        f"run.{dead}@{host}.old",
+        f"b.pt.{unwaited.pid}@{host}.part",
+        f"c.pt.{os.getpid()}@{host}.part",  # older than this process, which has got its number
+    ]
+    kept = [
+        aside_of(Path("a.pt")).name,  # this process lives
+        f"a.pt.1@{host}.part",  # and so does the first
+        f"a.pt.{dead}@{host}x.part",
+        f"a.pt.{dead}@node.of.a.cluster.part",
+        "somebody.part",
+        "a.pt",
+    ]
+    for name in (*removed, *kept):
+        (tmp_path / name).write_text("half")
+    os.utime(tmp_path / removed[4], (1e9, 1e9))
+    (tmp_path / removed[1]).unlink()
+    (tmp_path / removed[1]).mkdir()
+    (tmp_path / removed[1] / "run.json").write_text("half")
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+    unwaited.wait()
+    remove_leftovers(tmp_path / "that is not there")

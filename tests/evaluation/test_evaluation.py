@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +14,28 @@ from PIL import Image
 
 from cardinality.cli.app import main
 from cardinality.common.errors import UserError
-from cardinality.data.augmentation import IMAGENET_STATISTICS
+from cardinality.common.notes import note
+from cardinality.data.augmentation import IMAGENET_STATISTICS, normalise
 from cardinality.data.decoding import decode
 from cardinality.data.images import ImageSet
 from cardinality.data.listing import scan
 from cardinality.data.store import load_images
-from cardinality.evaluation.evaluate import Crops, count_errors, find_samples, interval, stream
+from cardinality.evaluation.counting import BATCH, Way, count_errors, prepare, way
+from cardinality.evaluation.record import interval
+from cardinality.evaluation.views import Crops, find_samples, stream
 from cardinality.execution.worker import compute
 from cardinality.experiment.datasets import Digits
-from cardinality.experiment.plan import Plan
+from cardinality.experiment.plan import Numerics, Plan
+from cardinality.host import kernel
+from cardinality.host.machine import Machine
 from cardinality.nets.network import build
 from cardinality.results.folder import Results
+from cardinality.training.trainer import EVALUATION_BATCH
 from tests.made_images import DATA, needs, noise, write_split
 from tests.tiny import PLACE
 
-CPU = torch.device("cpu")
+PLAIN = Numerics("cpu", "float32", 1)
+NOTHING_OFF = ((0.0,) * 3, (255.0,) * 3)
 
 
 @needs("imagenette128")
@@ -36,41 +44,105 @@ def test_views_are_those_of_torchvisions_published_weights(resize: int, crop: in
     theirs = torchvision.models.ResNeXt50_32X4D_Weights.IMAGENET1K_V1.transforms(
         resize_size=resize, crop_size=crop
     )
-    ours = Crops(resize, crop, "center", "bilinear").transform(IMAGENET_STATISTICS)
+    ours = Crops(resize, crop, "center", "bilinear").transform()
+    statistics = [torch.tensor(values) for values in IMAGENET_STATISTICS]
     photographs = scan(Path(DATA, "imagenette128", "val")).samples()[::200]
     assert len(photographs) > 15
     for name, _ in photographs:
         with Image.open(name) as image:
             expected = theirs(image.convert("RGB"))
         views = ours(Image.fromarray(decode(Path(name))))
-        torch.testing.assert_close(views[0], expected, rtol=1e-6, atol=1e-6)
+        (found,) = normalise(views.permute(0, 2, 3, 1), *statistics)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_ten_views_are_centre_corners_and_their_mirror_images(tmp_path: Path) -> None:
     write_split(tmp_path, noise(1, 12), 1)
     samples = find_samples(tmp_path, 1)
     crops = Crops(12, 8, "ten", "bilinear")
-    views, _ = next(stream(samples, crops, ((0.0,) * 3, (255.0,) * 3), workers=0))
+    (views, _), (as_trained, _) = (
+        next(stream(samples, crops, 5, workers=0, as_trained=choice)) for choice in (False, True)
+    )
+    assert torch.equal(views, as_trained)
     image = torch.from_numpy(decode(Path(samples[0][0]))).permute(2, 0, 1)
     corners = [image[:, y : y + 8, x : x + 8] for y in (0, 4) for x in (0, 4)]
     expected = [*corners, image[:, 2:10, 2:10]]
     expected += [view.flip(-1) for view in expected]
     assert views.shape == (1, 10, 3, 8, 8)
-    found = {view.numpy().tobytes() for view in (255 * views[0]).round().to(torch.uint8)}
+    found = {view.numpy().tobytes() for view in views[0]}
     assert found == {view.numpy().tobytes() for view in expected}
 
 
 def test_logits_of_the_views_are_averaged() -> None:
     net = build("2x40d", 11, "cifar", 10, base=16).eval()
-    views = torch.randn(6, 10, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    views = torch.randint(256, (6, 10, 3, 8, 8), dtype=torch.uint8, generator=generator)
     with torch.no_grad():
-        logits = torch.stack([net(views[:, v]) for v in range(10)]).mean(0)
+        logits = torch.stack([net(views[:, v] / 255) for v in range(10)]).mean(0)
     ranks = logits.argsort(1, descending=True)
     for label in range(10):
         labels = torch.full((6,), label)
         expected1 = int((ranks[:, 0] != label).sum())
         expected5 = int((ranks[:, :5] != label).all(1).sum())
-        assert count_errors(net, [(views, labels)], CPU) == (expected1, expected5)
+        found = count_errors(net, [(views, labels)], PLAIN, NOTHING_OFF)
+        assert found == (expected1, expected5)
+
+
+def test_a_tie_is_wrong() -> None:
+    net = build("2x40d", 11, "cifar", 10, base=16).eval()
+    torch.nn.init.zeros_(net.fc.weight)  # so that the logits are the biases
+    views, labels = torch.zeros(10, 1, 3, 8, 8, dtype=torch.uint8), torch.arange(10)
+    for bias, expected in (
+        (torch.zeros(10), (10, 10)),
+        (torch.arange(10.0), (9, 5)),
+        (torch.tensor([2.0, 2, 1, 1, 0, 0, 0, 0, 0, 0]), (10, 6)),
+        (torch.full((10,), torch.nan), (10, 10)),
+    ):
+        net.fc.bias.data = bias
+        assert count_errors(net, [(views, labels)], PLAIN, NOTHING_OFF) == expected
+
+
+TRAINED = Numerics("cpu", "bfloat16", 3, fused=True)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kernel", "expected"),
+    [
+        (None, True, False),
+        (TRAINED, True, True),
+        (TRAINED, False, False),
+        (replace(TRAINED, fused=False), False, True),
+        (Numerics("cuda", "bfloat16", 1), True, False),
+    ],
+)
+def test_a_net_is_computed_as_it_was_trained_where_that_can_be(
+    theirs: Numerics | None,
+    kernel: bool,
+    expected: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    note.cache_clear()
+    metadata = {} if theirs is None else {"numerics": json.dumps(asdict(theirs))}
+    found = way(metadata, Machine("cpu", "a CPU", 2, bfloat16=False, kernel=kernel))
+    assert found.as_trained is expected
+    assert found.numerics.device == "cpu"
+    assert found.numerics.precision == ("float32" if theirs is None else "bfloat16")
+    if expected:
+        assert found.numerics == theirs
+        assert (found.batch(1), found.batch(10)) == (EVALUATION_BATCH, EVALUATION_BATCH // 10)
+    else:
+        assert found.batch(10) == BATCH
+    said = capsys.readouterr().err
+    assert said.count("\n") == said.count("computed plainly") == (theirs is not None) - expected
+
+
+def test_layers_are_the_fast_ones_only_as_trained() -> None:
+    kinds = {}
+    for as_trained in (False, True):
+        net = prepare(build("2x40d", 11, "cifar", 10, base=16), Way(PLAIN, as_trained))
+        assert not net.training
+        kinds[as_trained] = {type(module).__name__ for module in net.modules()}
+    assert "Pointwise" in kinds[True] - kinds[False]
 
 
 @pytest.mark.parametrize(("wrong", "n"), [(0, 50), (7, 50), (50, 50), (11_000, 50_000)])
@@ -91,13 +163,29 @@ def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return caught.value.code
 
 
+@pytest.mark.parametrize(
+    "numerics",
+    [
+        Numerics("cpu", "float32", 1),
+        Numerics("cpu", "float32", 2),
+        Numerics("cpu", "bfloat16", 1),
+        Numerics("cpu", "float32", 1, fused=True),
+        Numerics("cpu", "bfloat16", 1, fused=True),
+    ],
+    ids=lambda n: f"{n.precision}-{n.threads}{'-fused' * n.fused}",
+)
 def test_a_runs_own_weights_have_the_error_of_its_record(
     tiny: Plan,
+    numerics: Numerics,
     tmp_path: Path,
     data_root: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    if numerics.fused and kernel.load() is None:
+        pytest.skip("the suite's kernel was not built")
+    tiny = tiny.with_numerics(numerics)
+    threads = torch.get_num_threads()
     run, results = tiny.runs()[0], Results(tmp_path / "results")
     assert compute(run, results.folder, PLACE, lambda _epochs: None).outcome == "done"
     record = results.read(run.name)
@@ -123,14 +211,16 @@ def test_a_runs_own_weights_have_the_error_of_its_record(
     folder = tmp_path / "out" / "evaluations"
     (path,) = folder.glob("*.json")
     found = json.loads(path.read_text())
-    assert found["top1_error"] == pytest.approx(record.final.top1_error)
-    assert found["top5_error"] == pytest.approx(record.final.top5_error)
+    assert found["top1_error"] == record.final.top1_error
+    assert found["top5_error"] == record.final.top5_error
+    assert found["numerics"] == asdict(numerics)
     assert (found["images"], found["classes"]) == (40, 10)
     page = (folder / "evaluations.md").read_text()
     assert page.count(weights.name) == 1
     assert page in out
     # Ten views are another measurement of the same weights.
     assert call(monkeypatch, *arguments, "--views", "ten", "--crop", "12") == 0
+    torch.set_num_threads(threads)
     assert (folder / "evaluations.md").read_text().count(weights.name) == 2
 
 
@@ -181,7 +271,7 @@ def test_an_image_that_cannot_be_read_stops_by_name(tmp_path: Path, weights: Pat
     samples = find_samples(tmp_path / "photographs", 5)
     crops = Crops(16, 16, "center", "bilinear")
     with pytest.raises(UserError, match=r"broken\.png: no image"):
-        list(stream(samples, crops, IMAGENET_STATISTICS, workers=1))
+        list(stream(samples, crops, BATCH, workers=1))
 
 
 def test_labels_are_those_of_torchvisions_image_folder(tmp_path: Path) -> None:

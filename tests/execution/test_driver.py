@@ -1,4 +1,4 @@
-"""The grid, end to end: computed once, resumed, and stopped by nothing but its user."""
+"""The grid: what becomes of each run, and the whole of it from the command line."""
 
 import json
 import os
@@ -6,33 +6,166 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import psutil
 import pytest
-from filelock import FileLock
 
 from cardinality.common.errors import UserError
-from cardinality.execution.display import Display
-from cardinality.execution.driver import compute_all, missing
-from cardinality.execution.executors import side_by_side
-from cardinality.experiment.plan import Plan, Run
-from cardinality.host.machine import Machine
+from cardinality.execution import driver
+from cardinality.execution.contract import Broken, Progress, Report
+from cardinality.execution.driver import Driver, Summary, compute_all, compute_with, missing
+from cardinality.execution.lock import locked
+from cardinality.execution.stopping import Stop
+from cardinality.experiment.plan import Plan, Run, make_plan
+from cardinality.host.machine import detect
 from cardinality.results.folder import Results
-from tests.made_images import MADE_FOLDERS, write_set
-from tests.tiny import MADE, PLACE, TINY_PROTOCOL
+from cardinality.results.records import make_record
+from tests.execution.fakes import Quiet, place_of_record
+from tests.places import ROOT
+from tests.tiny import MADE, TINY_PROTOCOL
 
 COMMAND = [str(Path(sys.executable).with_name("cardinality"))]
 
 
-def test_a_grid_of_two_runs_from_the_command_line(
-    files: tuple[Path, Path], tmp_path: Path, data_root: Path
+class Scripted:
+    """An executor for one run after the other that ends each as a script says."""
+
+    def __init__(self, *script: Callable[[Run], Report]) -> None:
+        self.script, self.given, self.closed = deque(script), deque[Run](), False
+        self.asked_to_stop = False
+
+    @property
+    def free(self) -> int:
+        return not self.given
+
+    def submit(self, run: Run) -> None:
+        self.given.append(run)
+
+    def poll(self, seconds: float) -> Iterable[Progress | Report]:
+        run = self.given.popleft()
+        yield Progress(run.name, 0.5)
+        yield self.script.popleft()(run)
+
+    def stop(self) -> None:
+        self.asked_to_stop = True
+
+    def kill(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def done(run: Run) -> Report:
+    return Report(run, "done")
+
+
+def failed(run: Run) -> Report:
+    return Report(run, "failed", "made", make_record(run, None, [], [], failure="made"))
+
+
+def drive(
+    executor: Scripted, plan: Plan, results: Results, stop: Stop | None = None
+) -> tuple[Summary, Quiet]:
+    """Compute a plan's runs as a script says."""
+    runs = plan.runs()
+    with Quiet(runs, 1.0) as display:
+        return Driver(results, executor, display, stop or Stop()).drive(runs), display
+
+
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "GRACE", 0.05)
+
+
+def test_a_run_that_fails_is_recorded_and_stops_no_other(tiny: Plan, tmp_path: Path) -> None:
+    results, runs = Results(tmp_path), tiny.runs()
+    summary, display = drive(Scripted(failed, done), tiny, results)
+    assert summary == Summary(1, [(runs[0].name, "made")])
+    assert [text.split()[0] for text in display.said] == ["failed", "done"]
+    assert results.status(runs[0].name) == "failed"
+    assert missing(runs, results) == runs[1:]
+    assert missing(runs, results, retry_failed=True) == runs
+
+
+def test_a_failure_that_is_followed_by_a_stop_is_none(tiny: Plan, tmp_path: Path) -> None:
+    """Whoever ends all processes of a job may reach a worker's before the driver."""
+    stop = Stop(after=0.02)
+    executor = Scripted(failed)
+    summary, display = drive(executor, tiny, Results(tmp_path), stop)
+    assert executor.asked_to_stop
+    assert (summary.done, summary.failed, summary.stopped) == (0, [], stop.reason)
+    assert [text.split()[0] for text in display.said] == ["stopped"]
+    assert not (tmp_path / "failed").exists()
+
+
+def test_a_worker_that_died_when_its_record_was_written_has_not_failed(
+    tiny: Plan, tmp_path: Path
 ) -> None:
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [*COMMAND, *arguments, str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
-        command += ["--results", str(tmp_path / "results")]
+    def recorded(run: Run) -> Report:
+        place_of_record(tmp_path, run).parent.mkdir(parents=True)
+        place_of_record(tmp_path, run).write_text("{}")
+        return failed(run)
+
+    summary, _ = drive(Scripted(recorded, recorded), tiny, Results(tmp_path))
+    assert (summary.done, summary.failed) == (2, [])
+    assert not (tmp_path / "failed").exists()
+
+
+def test_a_failure_that_cannot_be_written_is_told(
+    tiny: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Results, "write", full)
+    summary, _ = drive(Scripted(failed, failed), tiny, Results(tmp_path))
+    assert "made; not recorded: OSError: [Errno 28] No space left" in summary.failed[0][1]
+
+
+def test_an_environment_that_is_broken_ends_the_grid_in_one_line(
+    tiny: Plan, tmp_path: Path, data_root: Path
+) -> None:
+    def broken(_run: Run) -> Report:
+        raise Broken("ImportError: libmade.so: cannot open shared object file")
+
+    results, runs, executor = Results(tmp_path / "results"), tiny.runs(), Scripted(done, broken)
+    with pytest.raises(UserError, match=r"^nothing can be computed here: ImportError: libmade"):
+        compute_with(lambda: executor, runs, results, Quiet(runs, 1.0), Stop())
+    assert executor.closed
+    assert missing(runs, results) == runs
+    assert not results.lock.exists()
+
+
+def test_what_breaks_because_all_were_ended_is_a_stop(tiny: Plan, tmp_path: Path) -> None:
+    def broken(_run: Run) -> Report:
+        raise Broken("a worker process ended while it started (exit status 1)")
+
+    summary, _ = drive(Scripted(broken), tiny, Results(tmp_path), Stop(after=0.02))
+    assert summary.failed == []
+    assert summary.stopped
+
+
+def test_a_folder_that_is_taken_is_left_alone(tiny: Plan, tmp_path: Path) -> None:
+    results = Results(tmp_path)
+    with locked(results), pytest.raises(UserError, match="another `cardinality run`"):
+        compute_all(tiny.runs(), results, 1, MADE, Quiet(tiny.runs(), 1.0))
+
+
+@pytest.fixture
+def command(files: tuple[Path, Path], tmp_path: Path, data_root: Path) -> list[str]:
+    """The command that computes the tiny table in a folder of its own."""
+    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
+    return [*command, "--results", str(tmp_path / "results"), "--device", "cpu"]
+
+
+def test_a_grid_of_two_runs_from_the_command_line(command: list[str], tmp_path: Path) -> None:
+    def call(command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    first = call("run", "--device", "cpu")
+    first = call(command)
     assert first.returncode == 0, first.stderr
     assert "2 of 2 runs to compute: about" in first.stdout
     assert first.stdout.count("\ndone ") == 2
@@ -42,209 +175,82 @@ def test_a_grid_of_two_runs_from_the_command_line(
     assert {f"plots/{n}" for n in ("two.png", "two.svg", "two-curves.png", "samples.png")} < written
     assert {"tables/two.md", "tables/two.csv"} < written
     assert not [name for name in written if name.startswith("checkpoints/")]
+    assert not [name for name in written if name.endswith((".part", ".lock"))]
 
     record = json.loads(next(folder.glob("runs/32x4d*/run.json")).read_text())
     assert record["final"]["top1_error"] > 0
-    assert record["provenance"]["versions"].keys() >= {"python", "torch", "numpy"}
+    sitting = record["sittings"][0]
+    assert sitting["versions"].keys() >= {"python", "torch", "numpy"}
     assert len(record["data_checksum"]) == len(record["weights_checksum"]) == 16
     assert record["seconds"] > 0
-    assert record["peak_memory"] is None or 100e6 < record["peak_memory"] < 2e9
+    assert sitting["peak_memory"] is None or 100e6 < sitting["peak_memory"] < 2e9
 
     before = (folder / "tables/two.md").read_bytes()
-    again = call("run", "--device", "cpu")
+    again = call(command)
     assert again.returncode == 0
     assert "All 2 runs are there." in again.stdout
     assert (folder / "tables/two.md").read_bytes() == before
-    assert "Nothing is missing." in call("plan").stdout
+    plan = [*command[:1], "plan", *command[2:]]
+    assert "Nothing is missing." in call(plan).stdout
 
 
-def test_a_failed_run_stops_no_other_and_is_not_tried_again(
-    files: tuple[Path, Path], tmp_path: Path, data_root: Path
+def test_failed_and_diverged_runs_are_listed_and_told_apart(
+    files: tuple[Path, Path], command: list[str], tmp_path: Path
 ) -> None:
-    # A rate this large makes the loss infinite.
-    files[1].write_text(TINY_PROTOCOL.replace("rate: 0.05", "rate: 1e20"))
-    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
-    command += ["--results", str(tmp_path), "--device", "cpu"]
-    first = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert first.returncode == 1
-    assert first.stderr.count("failed: ") == 2
-    assert "loss" in first.stderr
-    assert "Traceback" not in first.stderr
-    assert "| failed |" in " ".join(first.stdout.split())
+    first, second = make_plan(str(files[0]), str(files[1]), detect("cpu"), seeds=1).runs()
+    results = Results(tmp_path / "results" / "tiny")
+    results.write(make_record(first, None, [], [], failure="no memory"), [])
+    infinite = make_record(second, None, [], [], failure="loss nan", diverged=True)
+    results.write(infinite, [])
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 1
-    assert "to compute" not in again.stdout
+    assert f"failed: {first.name}: no memory" in again.stderr
+    assert f"diverged: {second.name}: loss nan" in again.stderr
+    assert "try those that failed again with --retry-failed" in again.stderr
 
 
-def tiny_but_long(files: tuple[Path, Path]) -> None:
-    files[1].write_text(
-        TINY_PROTOCOL.replace("epochs: 2", "epochs: 400").replace("train: 80", "train: 640")
-    )
-
-
-def streamed_and_long(files: tuple[Path, Path], data_root: Path) -> None:
-    write_set(data_root, train=160)
-    data = json.dumps(MADE_FOLDERS | {"train": 160})
-    text = TINY_PROTOCOL.replace("{name: digits, side: 16, train: 80, test: 40}", data)
-    files[1].write_text(text.replace("epochs: 2", "epochs: 400").replace("shift: 1", "shift: 0"))
-
-
-@pytest.mark.parametrize("how", ["sigterm", "sigint", "stop-after"])
-def test_a_grid_that_is_stopped_ends_cleanly_and_keeps_its_checkpoints(
-    files: tuple[Path, Path], tmp_path: Path, data_root: Path, how: str
+def test_a_broken_torch_ends_a_grid_with_its_own_first_line(
+    command: list[str], tmp_path: Path
 ) -> None:
-    tiny_but_long(files)
-    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
-    command += ["--results", str(tmp_path), "--device", "cpu"]
-    command += ["--stop-after", "8s"] if how == "stop-after" else []
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    checkpoints = tmp_path / "tiny" / "checkpoints"
-    if how != "stop-after":
-        deadline = time.monotonic() + 60
-        while len(list(checkpoints.glob("*.pt"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM if how == "sigterm" else signal.SIGINT)
+    """The driver does without torch, so that only the workers meet the broken one."""
+    package = tmp_path / "broken" / "torch"
+    package.mkdir(parents=True)
+    line = "libtorch_cuda.so: undefined symbol: made"
+    (package / "__init__.py").write_text(f"raise ImportError({line!r} + chr(10) + 'and more')")
+    path = os.pathsep.join(
+        [str(package.parent), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    )
+    environment = {**os.environ, "PYTHONPATH": path}
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert answer.returncode == 2
+    assert answer.stderr == f"error: nothing can be computed here: ImportError: {line}\n"
+    folder = tmp_path / "results" / "tiny"
+    assert [path.name for path in folder.iterdir()] == []
+
+
+def test_a_grid_that_is_stopped_keeps_its_checkpoints(
+    command: list[str], files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """With real nets, whose processes a signal to the group reaches all together."""
+    files[1].write_text(TINY_PROTOCOL.replace("epochs: 2", "epochs: 4000"))
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    checkpoints = tmp_path / "results/tiny/checkpoints"
+    deadline = time.monotonic() + 60
+    while len(list(checkpoints.glob("*.pt"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
-    assert "goes on where this one stopped" in err
+    assert "stopped by SIGTERM; the same command goes on where this one stopped" in err
     assert "Traceback" not in err
     assert "Partial: 0 of 2 runs" in out
-    # How far eight seconds lead depends on the machine.
-    assert how == "stop-after" or len(list(checkpoints.glob("*.pt"))) == 2
+    assert len(list(checkpoints.glob("*.pt"))) == 2
     assert not list(checkpoints.glob("*.part"))
-
-
-def test_a_signal_to_every_process_stops_streamed_runs_too(
-    files: tuple[Path, Path], tmp_path: Path, data_root: Path
-) -> None:
-    """Ctrl-C reaches all processes of a terminal, a scheduler's SIGTERM all of a job."""
-    streamed_and_long(files, data_root)
-    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
-    command += ["--results", str(tmp_path), "--device", "cpu"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("tiny/checkpoints/*.pt"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    assert "goes on where this one stopped" in err
-    assert not list(tmp_path.glob("tiny/runs/*"))
-
-
-@pytest.mark.parametrize("images", ["resident", "streamed"])
-def test_a_driver_that_is_killed_leaves_no_workers(
-    files: tuple[Path, Path], tmp_path: Path, data_root: Path, images: str
-) -> None:
-    import psutil
-
-    if images == "streamed":
-        streamed_and_long(files, data_root)
-    else:
-        tiny_but_long(files)
-    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
-    command += ["--results", str(tmp_path), "--device", "cpu"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("tiny/checkpoints/*.pt")) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        workers = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL)
-    assert len(workers) >= 2
-    _, alive = psutil.wait_procs(workers, timeout=20)
-    assert alive == []
-
-
-class Silent(Display):
-    """A display that remembers what it was told."""
-
-    def _say(self, text: str) -> None:
-        self.said = [*getattr(self, "said", []), text]
-
-
-def test_a_worker_that_dies_fails_its_run_alone(
-    tiny: Plan, tmp_path: Path, data_root: Path
-) -> None:
-    import psutil
-
-    results = Results(tmp_path)
-    runs = tiny.runs()
-    killed: list[int] = []
-
-    class Killer(Silent):
-        def started(self, run: Run) -> None:
-            super().started(run)
-            if run.name == runs[0].name:
-                children = psutil.Process().children()
-                worker = next(c for c in children if "--multiprocessing-fork" in c.cmdline())
-                killed.append(worker.pid)
-                worker.kill()
-
-    summary = compute_all(runs, results, 1, MADE, Killer(runs, 1.0))
-    assert len(killed) == 1
-    assert [name for name, _ in summary.failed] == [runs[0].name]
-    assert "worker process died" in summary.failed[0][1]
-    assert summary.done == 1
-    assert missing(runs, results) == []
-    assert missing(runs, results, retry_failed=True) == runs[:1]
-
-
-def test_two_drivers_do_not_compute_in_one_folder(tiny: Plan, tmp_path: Path) -> None:
-    results = Results(tmp_path)
-    with FileLock(results.lock), pytest.raises(UserError, match="another `cardinality run`"):
-        compute_all(tiny.runs(), results, 1, MADE, Silent(tiny.runs(), 1.0))
-
-
-def test_how_many_runs_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Memory:
-        available = 8 * 2**30
-
-    monkeypatch.setattr("psutil.virtual_memory", Memory)
-    assert side_by_side(Machine("cpu", "a CPU", 2, True), threads=1) == 2
-    assert side_by_side(Machine("cpu", "a CPU", 64, True), threads=1) == 5  # by memory
-    assert side_by_side(Machine("cpu", "a CPU", 4, True), threads=8) == 1
-    assert side_by_side(Machine("cuda", "a GPU", 64, True), threads=1) == 1
-
-
-def test_a_failure_that_passes_keeps_the_checkpoint(
-    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cardinality.execution import worker
-
-    def compute(folder: str) -> Results:
-        results = Results(tmp_path / folder)
-        worker.compute(tiny.runs()[0], results.folder, PLACE, lambda _epochs: None)
-        return results
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    name = tiny.runs()[0].name
-    untouched = compute("untouched").read(name)
-    with monkeypatch.context() as patched:
-        patched.setattr(worker, "save_weights", full)
-        results = compute("retried")
-    failed = results.read(name)
-    assert failed is not None
-    assert failed.failure == "OSError: [Errno 28] No space left on device"
-    assert results.checkpoint(name).exists()
-    retried = compute("retried").read(name)
-    assert retried is not None
-    assert untouched is not None
-    assert retried.weights_checksum == untouched.weights_checksum
-    assert not results.checkpoint(name).exists()
-
-
-def test_time_left_counts_only_the_work_of_this_sitting(
-    tiny: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr("cardinality.execution.display.time.monotonic", lambda: now[0])
-    run = tiny.runs()[0]
-    with Silent([run], expected=50.0) as display:
-        display.started(run)
-        display.advanced(run.name, 1.0)  # of two epochs, before: a checkpoint of half the run
-        assert display.remaining() == pytest.approx(25)
-        now[0] += 10
-        display.advanced(run.name, 1.5)  # ten seconds for a quarter of the run
-        assert display.remaining() == pytest.approx(10)
+    assert psutil.wait_procs(started, timeout=5)[1] == []

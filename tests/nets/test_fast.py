@@ -23,7 +23,7 @@ from cardinality.nets.fast import (
     use_fast_paths,
 )
 from cardinality.nets.ghost import GhostBatchNorm2d
-from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.layers import Convolution, activate
 from cardinality.nets.network import ResNeXt, build
 
 needs_kernel = pytest.mark.skipif(
@@ -156,7 +156,7 @@ def test_what_is_handed_to_backward_is_left_alone(numerics: Numerics) -> None:
 # --- batch norm --------------------------------------------------------------------------------
 
 
-def exact(x: Tensor, shortcut: Tensor | None, layer: BatchNorm, g: Tensor) -> list[Tensor]:
+def exact(x: Tensor, shortcut: Tensor | None, layer: nn.BatchNorm2d, g: Tensor) -> list[Tensor]:
     """Output and gradients of batch norm, sum and ReLU in float64, written out."""
     inputs = [x, layer.weight, layer.bias] + ([] if shortcut is None else [shortcut])
     leaves = [tensor.detach().double().requires_grad_() for tensor in inputs]
@@ -165,11 +165,11 @@ def exact(x: Tensor, shortcut: Tensor | None, layer: BatchNorm, g: Tensor) -> li
     return [y.detach(), *torch.autograd.grad(y, leaves, g.double())]
 
 
-def computed(x: Tensor, shortcut: Tensor | None, layer: BatchNorm, g: Tensor) -> list[Tensor]:
+def computed(x: Tensor, shortcut: Tensor | None, layer: nn.BatchNorm2d, g: Tensor) -> list[Tensor]:
     """The same as a layer computes it."""
     inputs = [x] if shortcut is None else [x, shortcut]
     leaves = [tensor.detach().clone().requires_grad_() for tensor in inputs]
-    y = layer.activate(*leaves)
+    y = activate(layer, *leaves)
     by = (leaves[0], layer.weight, layer.bias, *leaves[1:])
     return [y.detach(), *torch.autograd.grad(y, by, g)]
 
@@ -198,7 +198,7 @@ def test_fused_batch_norm_is_as_near_to_exact_as_torchs(
     x, shortcut, g = ((torch.randn(shape) + shift).to(dtype) for shift in (offset, 0, 0))
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
-    layer = BatchNorm(shape[1]).to(torch.float64 if dtype == torch.float64 else torch.float32)
+    layer = nn.BatchNorm2d(shape[1]).to(torch.float64 if dtype == torch.float64 else torch.float32)
     nn.init.uniform_(layer.weight, 0.5, 2)
     nn.init.normal_(layer.bias)
     fused = FusedBatchNorm(copy.deepcopy(layer))
@@ -233,7 +233,7 @@ def test_groups_of_images_are_normalised_by_themselves(images: int, add: bool) -
 
 @needs_kernel
 def test_what_is_not_a_number_stays_so() -> None:
-    fused = FusedBatchNorm(BatchNorm(3))
+    fused = FusedBatchNorm(nn.BatchNorm2d(3))
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.randn(2, 3, 4, 4).to(dtype)
         x[0, 1, 0, 0] = torch.nan
@@ -243,7 +243,7 @@ def test_what_is_not_a_number_stays_so() -> None:
 
 @needs_kernel
 def test_batch_norm_of_one_value_a_channel_is_refused() -> None:
-    fused = FusedBatchNorm(BatchNorm(3))
+    fused = FusedBatchNorm(nn.BatchNorm2d(3))
     with pytest.raises(ValueError, match="more than one value"):
         fused(torch.randn(1, 3, 1, 1))
     fused.eval()
@@ -253,7 +253,7 @@ def test_batch_norm_of_one_value_a_channel_is_refused() -> None:
 
 @needs_kernel
 def test_what_the_kernel_cannot_take_is_refused() -> None:
-    fused = FusedBatchNorm(BatchNorm(3))
+    fused = FusedBatchNorm(nn.BatchNorm2d(3))
     x = torch.randn(2, 3, 4, 4)
     with pytest.raises(TypeError, match="float16"):
         fused(x.half())
@@ -265,7 +265,7 @@ def test_what_the_kernel_cannot_take_is_refused() -> None:
         with pytest.raises(TypeError, match="H, W"):
             fused(wrong)
     with pytest.raises(ValueError, match="running averages"):
-        FusedBatchNorm(BatchNorm(3, track_running_stats=False))
+        FusedBatchNorm(nn.BatchNorm2d(3, track_running_stats=False))
 
 
 # --- convolutions ------------------------------------------------------------------------------
@@ -322,5 +322,5 @@ def test_convolutions_have_the_shapes_of_what_they_replace(stride: int, side: in
 
 
 def test_without_the_kernel_batch_norm_stays_torchs() -> None:
-    layer = BatchNorm(4)
+    layer = nn.BatchNorm2d(4)
     assert faster(layer, Numerics("cpu", "bfloat16", 1, fused=False)) is layer

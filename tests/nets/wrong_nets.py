@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from cardinality.architecture.settings import Architecture, Setting
 from cardinality.nets.forms import convert
-from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.layers import Convolution
 from cardinality.nets.network import Bottleneck, ResNeXt, initialise
 
 Mistake = Callable[[Architecture], nn.Module]
@@ -38,7 +38,7 @@ def output_of_twice_c_d(architecture: Architecture) -> nn.Module:
         width = block.conv2.out_channels
         block.conv1 = Convolution(inputs, width, 1)
         block.conv3 = Convolution(width, 2 * width, 1)
-        block.bn3 = BatchNorm(2 * width)
+        block.bn3 = nn.BatchNorm2d(2 * width)
         if block.downsample is not None:
             block.downsample = projection(inputs, 2 * width, block.conv2.stride[0])
         inputs = 2 * width

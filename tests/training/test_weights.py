@@ -13,11 +13,17 @@ from safetensors.torch import save_file
 from cardinality.architecture.settings import Setting
 from cardinality.common.errors import UserError
 from cardinality.data.store import load_images
-from cardinality.evaluation.evaluate import precision_of, statistics_of
 from cardinality.experiment.plan import Plan
 from cardinality.nets.network import ResNeXt, build
 from cardinality.training.trainer import Trainer
-from cardinality.training.weights import load_weights, net_with, save_weights
+from cardinality.training.weights import (
+    load_weights,
+    net_with,
+    numerics_of,
+    precision_of,
+    save_weights,
+    statistics_of,
+)
 
 
 @pytest.fixture
@@ -46,6 +52,7 @@ def test_our_weights_come_back_with_what_they_were_trained_with(
     weights, metadata = load_weights(path)
     assert metadata["run"] == trainer.run.name
     assert statistics_of(metadata) == trainer.statistics
+    assert numerics_of(metadata) == trainer.run.numerics
     assert precision_of(metadata) == "float32"
     net = trainer.run.architecture
     assert same(trainer.net, net_with(weights, path, net.setting, net.depth, net.stem))
@@ -56,6 +63,27 @@ def test_our_weights_come_back_with_what_they_were_trained_with(
 def test_statistics_that_are_none_are_refused(statistics: str) -> None:
     with pytest.raises(UserError, match="statistics"):
         statistics_of({"statistics": statistics})
+
+
+@pytest.mark.parametrize(
+    "numerics",
+    [
+        "",
+        "[]",
+        '{"device": "cpu", "precision": "float16", "threads": 1}',
+        '{"device": "cpu", "precision": "float32", "threads": 1000000}',
+        '{"device": "cpu", "precision": "float32"}',
+    ],
+)
+def test_numerics_that_are_none_are_refused(numerics: str) -> None:
+    with pytest.raises(UserError, match="numerics"):
+        numerics_of({"numerics": numerics})
+
+
+def test_other_peoples_weights_and_older_ones_of_ours_say_no_numerics() -> None:
+    assert numerics_of({}) is None
+    assert precision_of({}) == "float32"
+    assert precision_of({"precision": "bfloat16"}) == "bfloat16"
 
 
 @pytest.mark.parametrize("key", [None, "net", "model", "state_dict"])

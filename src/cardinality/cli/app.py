@@ -4,6 +4,7 @@ Each command imports what it needs when it is called, so that every one starts a
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,9 @@ from cardinality.cli.options import check_numbers
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 from cardinality.common.workspace import VARIABLE
+
+# What a shell says of a program that Ctrl-C has ended.
+INTERRUPTED = 128 + signal.SIGINT
 
 app = typer.Typer(
     name="cardinality",
@@ -64,7 +68,11 @@ def main() -> None:
         status = command.main(arguments, prog_name="cardinality", standalone_mode=False)
     except UserError as error:
         status = _mistake(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # as the parser passes it on
+            sys.exit(INTERRUPTED)
         message = told(error)
         if message is None:
             raise

@@ -33,6 +33,7 @@ def verify_command(
         )
         wrong += len(lines)
     if wrong:
+        print("Tables leave such runs out. Move their folders elsewhere to compute them again.")
         raise typer.Exit(1)
 
 

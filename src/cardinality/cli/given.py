@@ -33,34 +33,31 @@ def evaluate_command(
     results: ResultsOption = None,
 ) -> None:
     """Measure the error of given weights on a folder of images, with its interval."""
-    import torch
-
     from cardinality.architecture.settings import Setting
-    from cardinality.evaluation import evaluate as evaluation
+    from cardinality.evaluation import counting, record
+    from cardinality.evaluation import views as looks
     from cardinality.execution.display import tracked
     from cardinality.host.machine import check_usable, detect
     from cardinality.host.provenance import provenance
-    from cardinality.training.weights import load_weights, net_with
+    from cardinality.training.weights import load_weights, net_with, statistics_of
 
     if crop > resize:
         raise UserError(f"--crop {crop}: at most --resize, {resize}")
+    folder = (results or workspace() / "results") / "evaluations"
     machine = detect(device)
     check_usable(machine.device)
     state, metadata = load_weights(weights, key)
-    net = net_with(state, weights, Setting.parse(setting), depth, stem).eval()
-    samples = evaluation.find_samples(data, net.architecture.classes)
-    crops = evaluation.Crops(resize, crop, views, interpolation)
-    where = torch.device(machine.device)
-    count = -(-len(samples) // evaluation.BATCH)
-    batches = evaluation.stream(
-        samples, crops, evaluation.statistics_of(metadata), min(machine.cores, count - 1)
-    )
-    precision = evaluation.precision_of(metadata)
+    statistics, way = statistics_of(metadata), counting.way(metadata, machine)
+    net = net_with(state, weights, Setting.parse(setting), depth, stem)
+    samples = looks.find_samples(data, net.architecture.classes)
+    crops = looks.Crops(resize, crop, views, interpolation)
+    size = way.batch(crops.count)
+    count = -(-len(samples) // size)
+    batches = looks.stream(samples, crops, size, min(machine.cores, count - 1), way.as_trained)
     seen = tracked(batches, count, "evaluating")
-    wrong = evaluation.count_errors(net.to(where), seen, where, precision)
-    found = evaluation.evaluation(
-        weights, net, wrong, samples, data, crops, precision, provenance(machine)
-    )
-    table = evaluation.write(found, (results or workspace() / "results") / "evaluations")
+    wrong = counting.count_errors(counting.prepare(net, way), seen, way.numerics, statistics)
+    made = provenance(machine)
+    found = record.evaluation(weights, net, wrong, samples, data, crops, way, made)
+    table = record.write(found, folder)
     print(table.read_text())
     print(f"wrote {table}")

@@ -126,9 +126,11 @@ def run_command(
 ) -> None:
     """Compute the runs that are missing, then render the table."""
     from cardinality.data.store import identify
+    from cardinality.execution.display import Display
     from cardinality.execution.driver import compute_all, missing
     from cardinality.execution.executors import side_by_side
     from cardinality.execution.probe import rate
+    from cardinality.execution.stopping import Stop
     from cardinality.execution.tie import check_images
     from cardinality.host.provenance import provenance
     from cardinality.results.estimate import estimate
@@ -147,12 +149,11 @@ def run_command(
     stopped = ""
     if absent:
         jobs = min(len(absent), side_by_side(machine, plan.protocol.numerics.threads))
-        time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
-        print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
-        from cardinality.execution.display import Display
-
-        display = Display(absent, time.seconds)
-        summary = compute_all(absent, found, jobs, provenance(machine), display, limit)
+        with Stop(limit) as stop:
+            time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
+            display, place = Display(absent, time.seconds), provenance(machine)
+            print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
+            summary = compute_all(absent, found, jobs, place, display, stop)
         failed, stopped = summary.failed, summary.stopped
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
@@ -170,8 +171,9 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
     for name in names:
         record = found.read(name)
         reason = fresh.get(name) or (record.failure if record is not None else "")
-        print(f"failed: {name}: {reason}", file=sys.stderr)
-    print("try them again with --retry-failed", file=sys.stderr)
+        print(f"{found.status(name)}: {name}: {reason}", file=sys.stderr)
+    if any(found.status(name) == "failed" for name in names):
+        print("try those that failed again with --retry-failed", file=sys.stderr)
 
 
 def _shown_as_brought(plan: "Plan", found: "Results") -> bool:

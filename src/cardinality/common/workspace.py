@@ -6,6 +6,7 @@ folder.
 """
 
 import os
+import tomllib
 from pathlib import Path
 
 from cardinality.common.errors import UserError
@@ -22,12 +23,15 @@ def workspace() -> Path:
     """The folder that the user works in: ``$CARDINALITY_WORKSPACE``, or the current folder.
 
     Raises:
-        UserError: the one that was named is not there.
+        UserError: the one that was named is not there, or the current one is gone.
     """
     named = os.environ.get(VARIABLE)
     if named and not Path(named).is_dir():
         raise UserError(f"workspace {named}: no such folder; allowed: one that is there")
-    return Path(named) if named else Path.cwd()
+    try:
+        return Path(named) if named else Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the current folder has been removed; allowed: one that is there") from None
 
 
 def shipped() -> Path:
@@ -36,10 +40,20 @@ def shipped() -> Path:
 
 
 def checkout() -> Path | None:
-    """The suite's own checkout, if this code runs from one; never another repository."""
+    """The suite's own checkout, if this code runs from one; never another repository.
+
+    A copy of the package that somebody keeps in a repository of theirs has not the suite's
+    pyproject.toml beside it.
+    """
     root = PACKAGE.parents[1]
-    inside = (root / ".git").exists() and (root / "src" / PACKAGE.name).resolve() == PACKAGE
-    return root if inside and not INSIDE.is_dir() else None
+    if INSIDE.is_dir() or not (root / ".git").exists():
+        return None
+    try:
+        stated = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    own = stated.get("project", {}).get("name") == PACKAGE.name
+    return root if own and (root / "src" / PACKAGE.name).resolve() == PACKAGE else None
 
 
 def folders(kind: str) -> list[Path]:

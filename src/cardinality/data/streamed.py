@@ -4,7 +4,6 @@ A worker is told for each image which file to read and, in training, the seed of
 an epoch sees depends on the run's seed and the epoch alone, however many workers there are.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,12 +249,7 @@ def patiently(loader: Iterable[Loaded]) -> Iterator[Loaded]:
 
 
 def _begin(_worker: int) -> None:
-    """Leave the process group: its signals are the driver's, which ends runs in their order.
-
-    Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every one of a job. The
-    forkserver between ignores both because a run's process does, see `executors._begin`.
-    """
-    os.setsid()
+    """End with the run's process, which has kept stop signals from all that it starts."""
     end_with_parent()
 
 

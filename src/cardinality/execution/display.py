@@ -61,6 +61,11 @@ class Display:
     ) -> None:
         self.bars.stop()
 
+    def restore(self) -> None:
+        """Leave the terminal as it was; in a hurry, in the midst of whatever is shown."""
+        if self.console.is_terminal:
+            self.console.show_cursor(True)
+
     def started(self, run: Run) -> None:
         """A worker has taken a run."""
         state = f"epoch 0/{run.epochs}"
@@ -76,7 +81,7 @@ class Display:
         self.bars.update(self.tasks[name], completed=self.parts[name], state=state)
 
     def ended(self, run: Run, outcome: str, reason: str) -> None:
-        """A run has ended: done, failed or stopped."""
+        """A run has ended: done, failed, diverged or stopped."""
         self.bars.remove_task(self.tasks.pop(run.name))
         if outcome != "stopped":
             self.parts[run.name] = 1.0

@@ -1,23 +1,27 @@
-"""Computes the runs of a plan that are missing, several side by side."""
+"""Computes the runs of a plan that are missing: which, in what order, and what became of each."""
 
-import signal
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from filelock import FileLock, Timeout
-
-from cardinality.common.errors import UserError
+from cardinality.common.errors import UserError, one_line
 from cardinality.data.store import prepare
+from cardinality.execution.contract import Broken, Executor, Report
 from cardinality.execution.display import Display
 from cardinality.execution.executors import Pool
+from cardinality.execution.lock import locked, tidy
+from cardinality.execution.stopping import Stop
 from cardinality.experiment.plan import Run
-from cardinality.host.machine import check_usable
 from cardinality.host.provenance import Provenance
 from cardinality.results.folder import Results
+
+# Seconds between a failure and its record. Whoever ends a whole job may reach a worker, or what it
+# has started, before the driver; then that was a stop and no failure.
+GRACE = 1.0
+# Seconds at most between two looks at whether the grid is to end.
+LOOK = 0.2
 
 
 @dataclass
@@ -30,7 +34,10 @@ class Summary:
 
 
 def missing(runs: Sequence[Run], results: Results, retry_failed: bool = False) -> list[Run]:
-    """The runs that have no record yet; with ``retry_failed`` also those that failed."""
+    """The runs that have no record yet; with ``retry_failed`` also those that failed.
+
+    One that diverged would diverge again.
+    """
     wanted = ("missing", "failed") if retry_failed else ("missing",)
     return [run for run in runs if results.status(run.name) in wanted]
 
@@ -41,82 +48,126 @@ def compute_all(
     jobs: int,
     provenance: Provenance,
     display: Display,
-    stop_after: float | None = None,
+    stop: Stop | None = None,
 ) -> Summary:
-    """Compute runs in their order, ``jobs`` side by side, until they are done or it is stopped.
+    """Compute runs in worker processes, ``jobs`` side by side; see `compute_with`."""
+    start = partial(Pool, jobs, results.folder, provenance, runs[0].numerics.device)
+    return compute_with(start, runs, results, display, stop or Stop())
 
-    SIGINT, SIGTERM and the end of ``stop_after`` seconds let no run begin and end those under
-    way; each goes on from its last epoch another time. A run that fails is recorded and stops no
-    other.
+
+def compute_with(
+    start: Callable[[], Executor],
+    runs: Sequence[Run],
+    results: Results,
+    display: Display,
+    stop: Stop,
+) -> Summary:
+    """Compute runs in their order until they are done or it is stopped.
+
+    A stop lets no run begin and ends those under way; each goes on from its last epoch another
+    time. A run that fails is recorded and stops no other.
+
+    Args:
+        start: starts what computes the runs.
+        runs: which.
+        results: where records go.
+        display: what is told of it.
+        stop: when to end before.
 
     Raises:
-        UserError: another driver is computing in the same folder, or torch cannot use the device.
+        UserError: another driver is computing in the same folder, or nothing can be computed here.
     """
-    check_usable(runs[0].numerics.device)
-    summary = Summary()
-    waiting = deque(runs)
-    with _locked(results), _signals(summary), display:
-        pool = Pool(jobs, results.folder, provenance)
+    with locked(results), display:
+        tidy(results)
         try:
-            prepare(runs[0].data)
-            deadline = None if stop_after is None else time.monotonic() + stop_after
-            while waiting or pool.busy:
-                if deadline is not None and time.monotonic() > deadline and not summary.stopped:
-                    summary.stopped = "the time given by --stop-after is over"
-                if summary.stopped:
-                    pool.stop.set()
-                    waiting.clear()
-                while waiting and pool.idle:
-                    run = waiting.popleft()
-                    pool.submit(run)
-                    display.started(run)
-                _collect(pool, summary, display)
-        finally:
-            pool.close()
-    return summary
+            # Workers import torch while the data are looked at.
+            with closing(start()) as executor:
+                stop.at_once = lambda: _in_a_hurry(executor, display)
+                prepare(runs[0].data)
+                return Driver(results, executor, display, stop).drive(runs)
+        except Broken as error:
+            raise UserError(f"nothing can be computed here: {error}") from None
 
 
-def _collect(pool: Pool, summary: Summary, display: Display) -> None:
-    """Take in what the workers say, for a fifth of a second or until a run ends."""
-    for report in pool.poll(0.2):
+def _in_a_hurry(executor: Executor, display: Display) -> None:
+    """All that is done when a second signal ends the driver."""
+    executor.kill()
+    display.restore()
+
+
+class Driver:
+    """Gives runs to an executor and takes in what becomes of them.
+
+    Args:
+        results: where records go.
+        executor: who computes.
+        display: what is told of it.
+        stop: when to end.
+    """
+
+    def __init__(self, results: Results, executor: Executor, display: Display, stop: Stop) -> None:
+        self.results, self.executor, self.display, self.stop = results, executor, display, stop
+        self.summary = Summary()
+        self.under_way = 0
+
+    def drive(self, runs: Sequence[Run]) -> Summary:
+        """Compute runs in their order, until all have ended or it is stopped.
+
+        Raises:
+            Broken: nothing can be computed here, and it was not stopped either.
+        """
+        waiting = deque(runs)
+        while True:
+            if self.stop.reason:
+                waiting.clear()
+                self.executor.stop()
+            if not waiting and not self.under_way:
+                break
+            while waiting and self.executor.free:
+                self._begin(waiting.popleft())
+            try:
+                self._listen()
+            except Broken:
+                if not self.stop.within(GRACE):
+                    raise
+                break
+        self.summary.stopped = self.stop.reason
+        return self.summary
+
+    def _begin(self, run: Run) -> None:
+        self.executor.submit(run)
+        self.under_way += 1
+        self.display.started(run)
+
+    def _listen(self) -> None:
+        """Take in what the executor says, for a while or until it says something."""
+        for news in self.executor.poll(LOOK):
+            if isinstance(news, Report):
+                self.under_way -= 1
+                self._settle(self._judged(news))
+            else:
+                self.display.advanced(news.name, news.epochs)
+        self.display.refresh()
+
+    def _judged(self, report: Report) -> Report:
+        """What a report comes to: a failure is none where the run was ended with all others."""
+        if report.outcome != "failed":
+            return report
+        if self.stop.within(GRACE):
+            return Report(report.run, "stopped")
+        if self.results.status(report.run.name) == "done":  # it died with its record written
+            return Report(report.run, "done")
+        if report.record is not None:
+            try:
+                self.results.write(report.record, report.epochs)
+            except OSError as error:  # a full disk, where not even a failure can be written
+                return replace(report, reason=f"{report.reason}; not recorded: {one_line(error)}")
+        return report
+
+    def _settle(self, report: Report) -> None:
+        """Count an end and show it."""
         if report.outcome == "done":
-            summary.done += 1
-        elif report.outcome in ("failed", "diverged"):
-            summary.failed.append((report.run.name, report.reason))
-        display.ended(report.run, report.outcome, report.reason)
-    for name, epochs in pool.updates():
-        display.advanced(name, epochs)
-    display.refresh()
-
-
-@contextmanager
-def _locked(results: Results) -> Iterator[None]:
-    results.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(results.lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(
-            f"{results.folder}: another `cardinality run` is computing here; wait for it, or give"
-            " another folder with --results"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _signals(summary: Summary) -> Iterator[None]:
-    """Note SIGINT and SIGTERM instead of dying of them; a second one has its usual effect."""
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        summary.stopped = f"stopped by {signal.Signals(number).name}"
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            self.summary.done += 1
+        elif report.outcome != "stopped":
+            self.summary.failed.append((report.run.name, report.reason))
+        self.display.ended(report.run, report.outcome, report.reason)

@@ -1,34 +1,36 @@
-"""Who computes runs: worker processes that are used again for the next run.
+"""Who computes runs: worker processes on this machine, used again for the next run.
 
-Each worker is a pool of one process, so that it is known which run a worker died of, and so that
-its death touches no other run. Importing torch is paid once a worker.
+Importing torch is paid once a worker. Each has a connection of its own, so that it is known which
+run a worker died of, and so that its death holds up no other.
 """
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from queue import Empty
+from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
 import psutil
 
+from cardinality.execution.contract import Broken, Progress, Report
+from cardinality.execution.process import Compute, Ready, Stop, Task, serve, torch_on
 from cardinality.experiment.plan import Run
-from cardinality.host.machine import Machine
-from cardinality.host.processes import end_with_parent
-from cardinality.host.provenance import Provenance
-from cardinality.results.folder import Report, Results
+from cardinality.host.machine import Device, Machine
+from cardinality.host.processes import how_it_ended, oom_kills, start_shielded
+from cardinality.host.provenance import Place, Provenance
 from cardinality.results.records import make_record
 
 # What one small run takes at most (torch itself, the images, a net of some million parameters).
 MEMORY_PER_RUN = 1.5 * 2**30
-# How often a worker tells how far it is, in parts of an epoch.
-PROGRESS_STEP = 0.05
-
-Progress = tuple[str, float]
+# Workers that may be killed from outside while they start before the grid gives up.
+LOST_STARTS = 3
+# By what a process ends that has done something wrong itself.
+FAULTS = {-SIGABRT, -SIGBUS, -SIGFPE, -SIGILL, -SIGSEGV}
+# Seconds that a process gets to end by itself when it has nothing to do any more.
+LEAVING = 5.0
 
 
 def side_by_side(machine: Machine, threads: int) -> int:
@@ -44,128 +46,172 @@ def side_by_side(machine: Machine, threads: int) -> int:
     return max(1, min(machine.cores // threads, memory))
 
 
+@dataclass
+class Worker:
+    """A worker process as its driver sees it.
+
+    Attributes:
+        process: the process.
+        connection: to it.
+        ready: whether it can compute.
+        run: what it computes.
+        oom_kills: the system's count when it began what it does.
+    """
+
+    process: SpawnProcess
+    connection: Connection
+    ready: bool = False
+    run: Run | None = None
+    oom_kills: int | None = None
+
+    def how_it_died(self) -> str:
+        """Wait until the process has ended, and say how it did."""
+        self.end(LEAVING)
+        before, after = self.oom_kills, oom_kills()
+        killed = self.process.exitcode == -SIGKILL
+        if killed and before is not None and after is not None and after > before:
+            return "out of memory: ended by the system, which counts that"
+        return how_it_ended(self.process.exitcode)
+
+    def end(self, seconds: float) -> None:
+        """Wait so long for the process to end by itself, then kill it."""
+        self.process.join(seconds)
+        self.process.kill()
+        self.process.join()
+
+
 class Pool:
-    """A fixed number of workers, each with at most one run.
+    """A fixed number of workers, each with at most one run: an `Executor`.
 
     Args:
         jobs: how many workers.
         folder: of the protocol's results.
         provenance: for the records.
+        device: that runs are computed on.
+        make_ready: what a worker imports to compute a run; torch unless something else is given.
     """
 
-    def __init__(self, jobs: int, folder: Path, provenance: Provenance) -> None:
+    def __init__(
+        self,
+        jobs: int,
+        folder: Path,
+        provenance: Provenance,
+        device: Device,
+        make_ready: Callable[[], Compute] | None = None,
+    ) -> None:
         self.context = multiprocessing.get_context("spawn")
-        self.progress: Queue[Progress] = self.context.Queue()
-        self.stop: Event = self.context.Event()
-        self.folder, self.provenance = folder, provenance
-        self.workers = [self._start() for _ in range(jobs)]
-        self.busy: dict[Future[Report], tuple[int, Run]] = {}
+        self.folder, self.device = folder, device
+        self.make_ready = make_ready or partial(torch_on, device)
+        self.place = Place(provenance, jobs)
+        self.lost_starts, self.stopping = 0, False
+        self.workers: list[Worker] = []
+        try:
+            for _ in range(jobs):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
 
-    def _start(self) -> ProcessPoolExecutor:
+    def _start(self) -> None:
         """Start a worker; it imports torch while nobody waits for it."""
-        arguments = (self.progress, self.stop)
-        worker = ProcessPoolExecutor(1, self.context, initializer=_begin, initargs=arguments)
-        worker.submit(_nothing)
-        return worker
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=serve, args=(theirs, self.folder, self.make_ready))
+        try:
+            start_shielded(process)
+        except OSError as error:
+            raise Broken(f"a worker process cannot be started: {error}") from None
+        theirs.close()  # so that its death is the end of the connection
+        self.workers.append(Worker(process, ours, oom_kills=oom_kills()))
 
     @property
-    def idle(self) -> int:
-        """How many workers have nothing to do."""
-        return len(self.workers) - len(self.busy)
+    def free(self) -> int:
+        """How many workers are ready and have nothing to do."""
+        return sum(worker.ready and worker.run is None for worker in self.workers)
 
     def submit(self, run: Run) -> None:
-        """Give a run to an idle worker."""
-        taken = {number for number, _ in self.busy.values()}
-        number = next(n for n in range(len(self.workers)) if n not in taken)
-        task = partial(_work, run, self.folder, self.provenance, len(self.workers))
+        """Give a run to a free worker."""
+        worker = next(worker for worker in self.workers if worker.ready and worker.run is None)
+        worker.run, worker.oom_kills = run, oom_kills()
+        self._tell(worker, Task(run, self.place))
+
+    def poll(self, seconds: float) -> Iterator[Progress | Report]:
+        """What the workers have said; waits so long for one to say something.
+
+        Raises:
+            Broken: a worker cannot compute, whatever it is given.
+        """
+        by_connection: dict[object, Worker] = {one.connection: one for one in self.workers}
+        for connection in wait([one.connection for one in self.workers], seconds):
+            worker = by_connection[connection]
+            try:
+                message = worker.connection.recv()
+            except (EOFError, OSError):
+                yield from self._lost(worker)
+            else:
+                yield from self._hear(worker, message)
+
+    def _hear(
+        self, worker: Worker, message: Ready | Broken | Progress | Report
+    ) -> Iterator[Progress | Report]:
+        """Take in one thing that a worker has said."""
+        if isinstance(message, Broken):
+            raise message
+        if isinstance(message, Ready):
+            worker.ready, self.lost_starts = True, 0
+            return
+        if isinstance(message, Report):
+            worker.run = None
+            if message.outcome == "failed" and self.device == "cuda":
+                self._replace(worker)  # some errors leave a process without its GPU
+        yield message
+
+    def _lost(self, worker: Worker) -> Iterator[Report]:
+        """A worker has died, or is about to; it cannot say so itself."""
+        how = worker.how_it_died()
+        if worker.run is not None:
+            reason = f"the worker process died ({how})"
+            record = make_record(worker.run, None, [], [], failure=reason)
+            yield Report(worker.run, "failed", reason, record)
+        elif not worker.ready and not self.stopping:
+            self.lost_starts += 1
+            code = worker.process.exitcode
+            if code is None or code >= 0 or code in FAULTS or self.lost_starts > LOST_STARTS:
+                raise Broken(f"a worker process ended while it started ({how})")
+        self._replace(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        """Start another in a worker's place, unless all are to end."""
+        self.workers.remove(worker)
+        worker.connection.close()
+        worker.end(0)
+        if not self.stopping:
+            self._start()
+
+    def _tell(self, worker: Worker, message: Task | Stop) -> None:
+        """Tell a worker; that one has died is heard at the next poll."""
         try:
-            future = self.workers[number].submit(task)
-        except BrokenProcessPool:  # it died while it had nothing to do
-            self._restart(number)
-            future = self.workers[number].submit(task)
-        self.busy[future] = (number, run)
+            worker.connection.send(message)
+        except OSError:
+            return
 
-    def poll(self, seconds: float) -> Iterator[Report]:
-        """Wait for that long, or until a run ends, and give the runs that have ended."""
-        finished, _ = wait(self.busy, timeout=seconds, return_when=FIRST_COMPLETED)
-        for future in finished:
-            number, run = self.busy.pop(future)
-            try:
-                report = future.result()
-                if report.outcome == "failed" and run.numerics.device == "cuda":
-                    self._restart(number)  # some errors leave a process without its GPU
-                yield report
-            except BrokenProcessPool:
-                self._restart(number)
-                yield self._record_failure(
-                    run, "the worker process died (out of memory, or killed)"
-                )
-            except OSError as error:  # a full disk, where not even the failure could be written
-                yield Report(run, "failed", str(error))
+    def stop(self) -> None:
+        """Ask every worker that has a run to end it."""
+        if not self.stopping:
+            self.stopping = True
+            for worker in self.workers:
+                if worker.run is not None:
+                    self._tell(worker, Stop())
 
-    def _restart(self, number: int) -> None:
-        self.workers[number].shutdown(wait=False)
-        self.workers[number] = self._start()
-
-    def _record_failure(self, run: Run, reason: str) -> Report:
-        """A worker that dies cannot say so itself; its run goes on from its checkpoint on retry."""
-        record = make_record(run, None, [], [], failure=reason)
-        Results(self.folder).write(record, [])
-        return Report(run, "failed", reason)
-
-    def updates(self) -> Iterator[Progress]:
-        """What the workers have said since the last time: a run's name and its epochs done."""
-        while True:
-            try:
-                yield self.progress.get_nowait()
-            except Empty:
-                return
+    def kill(self) -> None:
+        """End every worker now, whatever it is doing."""
+        for worker in self.workers:
+            worker.process.kill()
 
     def close(self) -> None:
-        """Ask every worker to end, and wait until it has."""
-        self.stop.set()
+        """Leave no worker behind; one that has a run is ended."""
         for worker in self.workers:
-            worker.shutdown(wait=True, cancel_futures=True)
-
-
-# --- in the worker ---------------------------------------------------------------------------
-
-_say: Callable[[Progress], None]
-_asked_to_stop: Callable[[], bool]
-
-
-def _begin(progress: "Queue[Progress]", stop: Event) -> None:
-    """Prepare a worker process: only the driver hears signals and tells it to stop."""
-    import signal
-
-    global _say, _asked_to_stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _say, _asked_to_stop = progress.put, stop.is_set
-    end_with_parent()
-    import cardinality.execution.worker  # noqa: F401 -- torch, now
-    from cardinality.host.memory import keep_freed_memory
-
-    keep_freed_memory()
-
-
-def _nothing() -> None:
-    """The first task, which makes the worker start."""
-
-
-def _work(run: Run, folder: Path, provenance: Provenance, side_by_side: int) -> Report:
-    from cardinality.execution.worker import compute
-    from cardinality.host.provenance import Place
-    from cardinality.training.ends import Stopped
-
-    said = -1.0
-
-    def on_step(epochs: float) -> None:
-        nonlocal said
-        if _asked_to_stop():
-            raise Stopped
-        if epochs - said >= PROGRESS_STEP:
-            said = epochs
-            _say((run.name, epochs))
-
-    return compute(run, folder, Place(provenance, side_by_side), on_step)
+            if worker.run is not None or not worker.ready:
+                worker.process.kill()
+            worker.connection.close()
+        for worker in self.workers:
+            worker.end(LEAVING)

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from statistics import fmean
 
 from cardinality.experiment.configuration import Steps
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Machine
+from cardinality.host.processes import end_with_parent, start_shielded
 from cardinality.results.estimate import Rate, stated
 
 # What takes less is not worth the seconds of a probe.
@@ -23,19 +25,31 @@ def rate(plan: Plan, runs: Sequence[Run], machine: Machine) -> Rate:
     if sum(run.cost for run in runs) / guess.macs < WORTH:
         return guess
     costs = sorted(runs, key=lambda run: run.complexity.macs)
-    start = time.monotonic()
+    context, start = get_context("spawn"), time.monotonic()
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_measure, args=(theirs, (costs[0], costs[-1])), daemon=True)
     try:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            pool.submit(_begin).result()
-            began = time.monotonic() - start
-            speeds = [pool.submit(_speed, run).result() for run in {costs[0], costs[-1]}]
-    except Exception:  # too little memory, a torch that is broken: told when runs begin
+        start_shielded(process)
+        theirs.close()
+        ours.recv()  # its imports are there
+        began, speeds = time.monotonic() - start, ours.recv()
+    except (EOFError, OSError):  # too little memory, a torch that is broken: told when runs begin
         return guess
-    return Rate(sum(speeds) / len(speeds), "from a probe of some steps here", began)
+    return Rate(fmean(speeds), "from a probe of some steps here", began)
 
 
-def _begin() -> None:
+def _measure(answer: Connection, runs: Sequence[Run]) -> None:
+    """All that the process does: says that it is ready, then how fast it computes each run."""
+    import os
+    import sys
+
+    end_with_parent()
+    # What goes wrong here goes wrong again when runs begin, and is told then.
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 -- until it ends
     import cardinality.training.trainer  # noqa: F401 -- torch, now
+
+    answer.send(None)
+    answer.send([_speed(run) for run in dict.fromkeys(runs)])
 
 
 def _speed(run: Run) -> float:

@@ -1,22 +1,26 @@
 """One run in a worker process: from its plan to its record on disk."""
 
 import os
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from cardinality.common.errors import one_line
 from cardinality.common.notes import note
 from cardinality.data.store import DataSet, load_images
+from cardinality.execution.contract import Broken, Report
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.plan import Run
 from cardinality.host.provenance import Place
-from cardinality.results.folder import Report, Results
+from cardinality.results.epochs import Epoch
+from cardinality.results.folder import Results
 from cardinality.results.images import TestImages
 from cardinality.results.images import checksum as checksum_of
 from cardinality.results.progress import Unsound, set_aside
-from cardinality.results.records import Sitting, make_record
+from cardinality.results.records import Record, Sitting, make_record
 from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Diverged, Stopped
 from cardinality.training.sittings import Watch
@@ -31,41 +35,62 @@ def _images(data: DataSpec) -> DataSet:
 
 
 def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], None]) -> Report:
-    """Train one run and write its record; a failure is recorded as one.
+    """Train one run and write its record; that of a failure is left to the driver.
 
     Args:
         run: what to train.
         folder: of the protocol's results.
         place: where, for the record.
         on_step: told how many epochs are done; it may raise `Stopped`.
+
+    Raises:
+        Broken: whatever went wrong before there were images, as it would with any other run.
     """
     results = Results(folder)
-    checkpoint = results.checkpoint(run.name)
+    watch, images = _open(run, place)
     trainer: Trainer | None = None
     sittings: tuple[Sitting, ...] = ()
-    diverged = False
     try:
-        watch = Watch(place, torch.device(run.numerics.device))
-        trainer, sittings = begin(run, _images(run.data), checkpoint)
-        sittings = train(trainer, checkpoint, on_step, watch, sittings)
+        trainer, sittings = begin(run, images, results.checkpoint(run.name))
+        sittings = train(trainer, results.checkpoint(run.name), on_step, watch, sittings)
         write_done(trainer, results, sittings)
         _forget(results, run)
         return Report(run, "done")
     except Stopped:
         return Report(run, "stopped")
     except Diverged as error:
-        failure, diverged = str(error), True
+        record, epochs = _failure(run, trainer, sittings, str(error), diverged=True)
+        results.write(record, epochs)
         _forget(results, run)  # it would diverge again
+        return Report(run, "diverged", str(error))
     except Exception as error:  # whatever went wrong in one run must not end the others
         if os.environ.get("CARDINALITY_DEBUG"):
-            raise
+            traceback.print_exc()
         # A full disk or another's use of the GPU passes: the checkpoint stays for a retry.
-        failure = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
+        return Report(run, "failed", reason, *_failure(run, trainer, sittings, reason))
+
+
+def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:
+    """The sitting's measures and the run's images."""
+    try:
+        return Watch(place, torch.device(run.numerics.device)), _images(run.data)
+    except Exception as error:
+        raise Broken(one_line(error)) from error
+
+
+def _failure(
+    run: Run,
+    trainer: Trainer | None,
+    sittings: tuple[Sitting, ...],
+    reason: str,
+    diverged: bool = False,
+) -> tuple[Record, Sequence[Epoch]]:
+    """The record of a run that failed, and its epochs until then."""
     epochs = [] if trainer is None else trainer.epochs
     identity = None if trainer is None else trainer.identity
-    record = make_record(run, identity, epochs, sittings, failure=failure, diverged=diverged)
-    results.write(record, epochs)
-    return Report(run, record.status, failure)
+    record = make_record(run, identity, epochs, sittings, failure=reason, diverged=diverged)
+    return record, epochs
 
 
 def begin(run: Run, images: DataSet, checkpoint: Path) -> tuple[Trainer, tuple[Sitting, ...]]:

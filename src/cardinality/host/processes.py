@@ -1,8 +1,46 @@
-"""Processes that end with the one that started them."""
+"""How processes start and end: whom a signal reaches, who ends with whom, and what one died of."""
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+# With which a terminal, a scheduler or a user asks a program to end.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# Where Linux counts the processes that it has ended for want of memory, the nearest count first:
+# of the control group (version 2, version 1), of the machine.
+CGROUP, CGROUPS, MACHINE = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), Path("/proc/vmstat")
+
+
+def start_shielded(process: BaseProcess) -> None:
+    """Start a process that no stop signal reaches, from its first instruction on.
+
+    Ctrl-C reaches every process of a terminal, and a scheduler's SIGTERM every one of a job; yet
+    only the one that started the others can end them in their order. A handler would come too
+    late, since starting Python and importing torch takes seconds. A mask is inherited: the process
+    begins with it, and so does all that it starts.
+    """
+    with _masked():
+        # Python's tracker of shared memory comes along with the first process. Its start lets
+        # SIGINT and SIGTERM through again, so it comes first.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+        process.start()
+
+
+@contextmanager
+def _masked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
@@ -18,3 +56,47 @@ def _wait() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def how_it_ended(code: int | None) -> str:
+    """What an exit code of `multiprocessing` says, in words."""
+    if code is None:
+        return "still there"
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"killed by signal {-code}"
+
+
+def oom_kills() -> int | None:
+    """How many processes Linux has ended for want of memory so far, by the nearest count."""
+    for path, key in _counters():
+        try:
+            lines = (line.split() for line in path.read_text().splitlines())
+            found = next((int(line[1]) for line in lines if line[0] == key), None)
+        except (OSError, ValueError, IndexError):
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _counters() -> Iterator[tuple[Path, str]]:
+    """Files and the key in them, the nearest first."""
+    try:
+        groups = [line.split(":", 2) for line in CGROUP.read_text().splitlines()]
+    except OSError:
+        groups = []
+    for _, controllers, path in (group for group in groups if len(group) == 3):
+        if controllers == "":
+            root, name = CGROUPS, "memory.events"
+        elif "memory" in controllers.split(","):
+            root, name = CGROUPS / "memory", "memory.oom_control"
+        else:
+            continue
+        # In a container the group's own folder may be what is mounted.
+        yield root / path.lstrip("/") / name, "oom_kill"
+        yield root / name, "oom_kill"
+    yield MACHINE, "oom_kill"

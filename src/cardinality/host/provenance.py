@@ -1,8 +1,11 @@
 """Where something was computed and with what: machine, versions and the state of the code."""
 
 import json
+import os
 import platform
 import subprocess
+import tomllib
+from collections.abc import Container
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import NamedTuple
@@ -12,8 +15,10 @@ from cardinality.common.workspace import INSIDE, checkout
 from cardinality.host.machine import Machine
 
 LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
-# What setup.py writes into a package that is built: the commit that it was built from.
+# What setup.py writes into a package that is built: its version and the commit of its files.
 BUILT = INSIDE / "built.json"
+# By these git would take another repository for the one that it is asked about.
+MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 
 
 class Provenance(Strict):
@@ -70,8 +75,18 @@ def provenance(machine: Machine) -> Provenance:
 
 def installed() -> dict[str, str]:
     """Versions of Python, this suite and the libraries that compute."""
-    versions = {name: version(name) for name in ("cardinality", *LIBRARIES)}
-    return {"python": platform.python_version(), **versions}
+    versions = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), "cardinality": own_version(), **versions}
+
+
+def own_version() -> str:
+    """This suite's version: of these files, whatever else of its name is installed."""
+    if BUILT.is_file():
+        return str(json.loads(BUILT.read_text(encoding="utf-8"))["version"])
+    root = checkout()
+    if root is None:
+        return version("cardinality")
+    return str(tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]["version"])
 
 
 def built_with() -> dict[str, str]:
@@ -101,7 +116,8 @@ def state_of_code() -> Code:
     Whatever repository an installed package happens to lie in is not asked.
     """
     if BUILT.is_file():
-        return Code(**json.loads(BUILT.read_text(encoding="utf-8")))
+        built = json.loads(BUILT.read_text(encoding="utf-8"))
+        return Code(built["commit"], built["clean"])
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--", ".", ":!results")
     return Code(commit, None if commit is None or changes is None else changes == "")
@@ -115,8 +131,18 @@ def _git(*arguments: str) -> str | None:
     try:
         command = ("git", "-C", str(root), *arguments)
         answer = subprocess.run(  # noqa: S603 -- our own words
-            command, capture_output=True, encoding="utf-8", errors="replace", check=True
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            env=_without(MISLEADING),
         )
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()
+
+
+def _without(names: Container[str]) -> dict[str, str]:
+    """The environment without some of its variables."""
+    return {name: value for name, value in os.environ.items() if name not in names}

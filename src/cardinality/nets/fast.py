@@ -19,7 +19,12 @@ from cardinality.experiment.plan import Numerics
 from cardinality.host import kernel
 from cardinality.host.machine import Precision
 from cardinality.nets.ghost import GhostBatchNorm2d
-from cardinality.nets.layers import BatchNorm, Convolution, replace_layers
+from cardinality.nets.layers import (
+    ActivatingBatchNorm,
+    Convolution,
+    add_and_rectify,
+    replace_layers,
+)
 
 # Channels that a CPU's convolution wants in a group, by precision and stride; narrower groups are
 # packed up to it, and where nothing stands they are left alone. As benchmarks/groups.py found,
@@ -51,7 +56,7 @@ def faster(layer: nn.Module, numerics: Numerics) -> nn.Module:
     """
     if numerics.device != "cpu":
         return layer
-    if isinstance(layer, BatchNorm) and numerics.fused:
+    if isinstance(layer, nn.BatchNorm2d) and numerics.fused:
         return FusedBatchNorm(layer)
     if type(layer) is not Convolution:
         return layer
@@ -166,7 +171,7 @@ class Packed(nn.Module):
         return conv2d(x, weight, None, self.stride, self.padding, groups=self.packs)
 
 
-class FusedBatchNorm(BatchNorm):
+class FusedBatchNorm(ActivatingBatchNorm):
     """Batch norm, the shortcut's addition and ReLU in batch_norm.cpp's two passes each way.
 
     The forward pass reads its input twice and writes once; torch's three layers read five times
@@ -174,7 +179,7 @@ class FusedBatchNorm(BatchNorm):
     images is normalised by itself.
     """
 
-    def __init__(self, layer: BatchNorm) -> None:
+    def __init__(self, layer: nn.BatchNorm2d) -> None:
         super().__init__(layer.num_features, layer.eps, layer.momentum, device="meta")
         if not layer.affine or not layer.track_running_stats or layer.momentum is None:
             raise ValueError(f"{layer}: only batch norm with weights and running averages")
@@ -211,7 +216,8 @@ class FusedBatchNorm(BatchNorm):
 
     def _evaluate(self, x: Tensor, shortcut: Tensor | None, relu: bool) -> Tensor:
         if torch.is_grad_enabled():  # nobody needs it fast
-            return super().activate(x, shortcut) if relu else super().forward(x)
+            y = super().forward(x)
+            return add_and_rectify(y, shortcut) if relu else y
         y = torch.empty_like(x)
         learned = (self.weight, self.bias, self.running_mean, self.running_var)
         _call("evaluate", x, shortcut, y, *_shape(x), *learned, self.eps, relu)

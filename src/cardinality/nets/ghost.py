@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cardinality.nets.layers import BatchNorm, replace_layers
+from cardinality.nets.layers import replace_layers
 
 
-class GhostBatchNorm2d(BatchNorm):
+class GhostBatchNorm2d(nn.BatchNorm2d):
     """Batch norm with the statistics of groups of so many images, not of the whole batch.
 
     It stands for a batch that is shared among GPUs, each with the statistics of its own images:

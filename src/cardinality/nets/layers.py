@@ -2,6 +2,8 @@
 
 A block could call torch's layers one after the other; that these are one call each lets
 `cardinality.nets.fast` compute them in one pass over memory, which is what takes their time.
+Batch norm itself is torch's own class: torch.fx takes that as one piece, and would look into a
+class of ours and stumble over the checks of its input.
 """
 
 from collections.abc import Callable
@@ -27,15 +29,26 @@ class Convolution(nn.Conv2d):
         return self(x), x
 
 
-class BatchNorm(nn.BatchNorm2d):
-    """Torch's batch norm."""
+class ActivatingBatchNorm(nn.BatchNorm2d):
+    """A batch norm that has a faster way of its own to do what `activate` does."""
 
     def activate(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
-        """``relu(norm(x) + shortcut)``; (N, channels, H, W), all of them."""
-        y = self(x)
-        if shortcut is not None:
-            y += shortcut
-        return relu(y, inplace=True)
+        """See `activate`."""
+        raise NotImplementedError
+
+
+def activate(norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """``relu(norm(x) + shortcut)``; (N, channels, H, W), all of them."""
+    if isinstance(norm, ActivatingBatchNorm):
+        return norm.activate(x, shortcut)
+    return add_and_rectify(norm(x), shortcut)
+
+
+def add_and_rectify(y: Tensor, shortcut: Tensor | None) -> Tensor:
+    """``relu(y + shortcut)``, in the memory of y."""
+    if shortcut is not None:
+        y += shortcut
+    return relu(y, inplace=True)
 
 
 def replace_layers(net: nn.Module, change: Callable[[nn.Module], nn.Module]) -> None:

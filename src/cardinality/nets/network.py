@@ -6,7 +6,7 @@ Modules are named as in torchvision's ``resnet.py``, so that weights move betwee
 from torch import Tensor, nn
 
 from cardinality.architecture.settings import PAPER_BASE, Architecture, Block, Setting, Stem
-from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.layers import Convolution, activate
 from cardinality.nets.preactivation import PreactivationBottleneck
 
 
@@ -24,25 +24,25 @@ class Bottleneck(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = Convolution(inputs, width, 1)
-        self.bn1 = BatchNorm(width)
+        self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = Convolution(width, width, 3, stride, groups)
-        self.bn2 = BatchNorm(width)
+        self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = Convolution(width, outputs, 1)
-        self.bn3 = BatchNorm(outputs)
+        self.bn3 = nn.BatchNorm2d(outputs)
         self.residual = residual
         self.downsample: nn.Module | None = None
         if residual and (stride != 1 or inputs != outputs):
             self.downsample = nn.Sequential(
-                Convolution(inputs, outputs, 1, stride), BatchNorm(outputs)
+                Convolution(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs)
             )
 
     def forward(self, x: Tensor) -> Tensor:
         y, x = self.conv1.fork(x)
-        y = self.bn2.activate(self.conv2(self.bn1.activate(y)))
+        y = activate(self.bn2, self.conv2(activate(self.bn1, y)))
         y = self.conv3(y)
         if not self.residual:
-            return self.bn3.activate(y)
-        return self.bn3.activate(y, x if self.downsample is None else self.downsample(x))
+            return activate(self.bn3, y)
+        return activate(self.bn3, y, x if self.downsample is None else self.downsample(x))
 
 
 def stage(architecture: Architecture, index: int, inputs: int) -> nn.Sequential:
@@ -76,7 +76,7 @@ class ResNeXt(nn.Module):
             stride = 2 if architecture.stem == "cifar-stride2" else 1
             self.conv1 = Convolution(3, channels, 3, stride)
             self.maxpool = nn.Identity()
-        self.bn1 = BatchNorm(channels)
+        self.bn1 = nn.BatchNorm2d(channels)
         self.layer1 = stage(architecture, 0, channels)
         self.layer2 = stage(architecture, 1, architecture.out_channels[0])
         self.layer3 = stage(architecture, 2, architecture.out_channels[1])
@@ -87,14 +87,14 @@ class ResNeXt(nn.Module):
         # What pre-activation leaves to be done after the last block.
         self.norm: nn.Module = nn.Identity()
         if architecture.block == "preactivation":
-            self.norm = nn.Sequential(BatchNorm(architecture.out_channels[-1]), nn.ReLU())
+            self.norm = nn.Sequential(nn.BatchNorm2d(architecture.out_channels[-1]), nn.ReLU())
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(architecture.out_channels[-1], architecture.classes)
         self.apply(initialise)
 
     def features(self, x: Tensor) -> Tensor:
         """What the fully connected layer takes: (N, 3, H, W) -> (N, channels)."""
-        x = self.maxpool(self.bn1.activate(self.conv1(x)))
+        x = self.maxpool(activate(self.bn1, self.conv1(x)))
         x = self.norm(self.layer4(self.layer3(self.layer2(self.layer1(x)))))
         return self.avgpool(x).flatten(1)
 

@@ -8,7 +8,7 @@ CIFAR.
 
 from torch import Tensor, nn
 
-from cardinality.nets.layers import BatchNorm, Convolution
+from cardinality.nets.layers import Convolution, activate
 
 
 class PreactivationBottleneck(nn.Module):
@@ -35,13 +35,13 @@ class PreactivationBottleneck(nn.Module):
         self, inputs: int, width: int, outputs: int, stride: int, groups: int, residual: bool
     ) -> None:
         super().__init__()
-        self.bn1: BatchNorm | None = None
+        self.bn1: nn.BatchNorm2d | None = None
         if stride != 1 or inputs == outputs:
-            self.bn1 = BatchNorm(inputs)
+            self.bn1 = nn.BatchNorm2d(inputs)
         self.conv1 = Convolution(inputs, width, 1)
-        self.bn2 = BatchNorm(width)
+        self.bn2 = nn.BatchNorm2d(width)
         self.conv2 = Convolution(width, width, 3, stride, groups)
-        self.bn3 = BatchNorm(width)
+        self.bn3 = nn.BatchNorm2d(width)
         self.conv3 = Convolution(width, outputs, 1)
         self.residual = residual
         self.downsample: nn.Module | None = None
@@ -50,10 +50,10 @@ class PreactivationBottleneck(nn.Module):
             self.downsample = nn.Sequential(Convolution(inputs, outputs, 1, stride))
 
     def forward(self, x: Tensor) -> Tensor:
-        activated = x if self.bn1 is None else self.bn1.activate(x)
+        activated = x if self.bn1 is None else activate(self.bn1, x)
         y, activated = self.conv1.fork(activated)
-        y = self.conv2(self.bn2.activate(y))
-        y = self.conv3(self.bn3.activate(y))
+        y = self.conv2(activate(self.bn2, y))
+        y = self.conv3(activate(self.bn3, y))
         if self.residual:
             y += x if self.downsample is None else self.downsample(activated)
         return y

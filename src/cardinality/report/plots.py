@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from cardinality.architecture.settings import PAPER_BASE
+from cardinality.common.files import written_aside
 from cardinality.data.images import ImageSet
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.markdown import difference
@@ -41,13 +42,14 @@ def save(draw: Callable[[Figure], None], size: tuple[float, float], path: Path) 
     Returns:
         The files: ``path`` with each of the two endings.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=size)
         draw(figure)
         png, svg = path.with_suffix(".png"), path.with_suffix(".svg")
-        figure.savefig(png, dpi=150, metadata={"Software": None})
-        figure.savefig(svg, metadata={"Date": None, "Creator": None})
+        with written_aside(png) as aside:
+            figure.savefig(aside, format="png", dpi=150, metadata={"Software": None})
+        with written_aside(svg) as aside:
+            figure.savefig(aside, format="svg", metadata={"Date": None, "Creator": None})
     return [png, svg]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cardinality.common.files import written_aside
 from cardinality.data.store import load_images
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan
@@ -75,9 +76,10 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
 
 
 def _write(plan: Plan, results: Results, table: pd.DataFrame, page: str) -> list[Path]:
-    results.tables.mkdir(parents=True, exist_ok=True)
     text = results.tables / f"{plan.ablation_name}.md"
     data = results.tables / f"{plan.ablation_name}.csv"
-    text.write_text(page)
-    table.to_csv(data, index=False, lineterminator="\n", float_format="%.6g")
+    with written_aside(text) as aside:
+        aside.write_text(page)
+    with written_aside(data) as aside:
+        table.to_csv(aside, index=False, lineterminator="\n", float_format="%.6g")
     return [text, data]

@@ -11,7 +11,6 @@ results/PROTOCOL/
   tables/, plots/        made from the records alone
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from cardinality.common.errors import UserError
-from cardinality.common.files import guard, read_bytes
-from cardinality.experiment.plan import Run
+from cardinality.common.files import aside_of, guard, read_bytes, sync
 from cardinality.results.epochs import Epoch, read_epochs, write_epochs
 from cardinality.results.images import LARGEST, Correct, checksum
 from cardinality.results.records import Record, parse
@@ -29,15 +27,6 @@ Status = Literal["done", "failed", "diverged", "missing"]
 # The revision from which on records say which images were right.
 FIRST_WITH_IMAGES = 4
 RECORD, EPOCHS, CORRECT = "run.json", "epochs.csv", "correct.bin"
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a worker's run ended; ``reason`` says why it failed."""
-
-    run: Run
-    outcome: Literal["done", "failed", "diverged", "stopped"]
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,9 +170,12 @@ class Results:
     def write(
         self, record: Record, epochs: Sequence[Epoch], correct: Correct | None = None
     ) -> None:
-        """Put a run's folder in place, all at once, and drop what it supersedes."""
+        """Put a run's folder in place, all at once, and drop what it supersedes.
+
+        A folder without a record, as a copy that was broken off leaves it, is no run's.
+        """
         kind = "runs" if record.status == "done" else "failed"
-        aside = self.folder / "checkpoints" / f"{record.name}.{os.getpid()}.part"
+        aside = aside_of(self.folder / "checkpoints" / record.name)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         if epochs:
@@ -192,6 +184,8 @@ class Results:
             (aside / CORRECT).write_bytes(correct.pack())
         text = record.model_dump_json(indent=1) + "\n"
         (aside / RECORD).write_text(text, encoding="utf-8")
+        for path in (*aside.iterdir(), aside):
+            sync(path)
         target = self.folder / kind / record.name
         target.parent.mkdir(parents=True, exist_ok=True)
         if kind == "runs" and (target / RECORD).is_file():  # finished twice: its first stays
@@ -200,6 +194,7 @@ class Results:
         if target.exists():  # a retry has failed again: the newer failure counts
             target.replace(aside.with_suffix(".old"))
         aside.replace(target)
+        sync(target.parent)
         shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
         if record.status == "done":
             shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -15,25 +17,74 @@ from cardinality.architecture.settings import Architecture, Setting, Stem
 from cardinality.common.errors import UserError
 from cardinality.common.files import written_aside
 from cardinality.common.text import line
+from cardinality.data.augmentation import IMAGENET_STATISTICS
+from cardinality.data.images import Statistics
+from cardinality.experiment.plan import Numerics
+from cardinality.host.machine import Precision
 from cardinality.nets.network import ResNeXt
 from cardinality.training.trainer import Trainer
 from cardinality.training.wrappings import kind_of, read_torch, unwrap
+
+MOST_THREADS = 4096  # what a file says is not believed beyond that
 
 
 def save_weights(trainer: Trainer, path: Path) -> None:
     """Write the weights of a run as safetensors, with what is needed to evaluate them.
 
-    That is the run's name, its precision, and the statistics that its images had taken off.
+    That is the run's name, its numerics, and the statistics that its images had taken off.
     """
     net = trainer.net.state_dict()
     weights = {key: value.detach().cpu().contiguous() for key, value in net.items()}
     metadata = {
         "run": trainer.run.name,
-        "precision": trainer.run.numerics.precision,
+        "numerics": json.dumps(asdict(trainer.run.numerics)),
         "statistics": json.dumps(trainer.statistics),
     }
     with written_aside(path) as aside:
         save_file(weights, aside, metadata)
+
+
+def numerics_of(metadata: Mapping[str, str]) -> Numerics | None:
+    """What weights were trained with, of ours; nothing of other people's.
+
+    Raises:
+        UserError: what stands there is none.
+    """
+    if "numerics" not in metadata:
+        return None
+    try:
+        numerics = TypeAdapter(Numerics).validate_json(metadata["numerics"])
+    except ValidationError:
+        numerics = None
+    if numerics is None or not 1 <= numerics.threads <= MOST_THREADS:
+        raise UserError("weights: their numerics are no device, precision and number of threads")
+    return numerics
+
+
+def precision_of(metadata: Mapping[str, str]) -> Precision:
+    """What weights were trained in: of ours it stands in the file, else float32."""
+    numerics = numerics_of(metadata)
+    if numerics is not None:
+        return numerics.precision
+    # Ours had this alone once.
+    return "bfloat16" if metadata.get("precision") == "bfloat16" else "float32"
+
+
+def statistics_of(metadata: Mapping[str, str]) -> Statistics:
+    """What images had taken off in training: of ours it stands in the file, else ImageNet's.
+
+    Raises:
+        UserError: it stands there and is no mean and deviation of three channels.
+    """
+    if "statistics" not in metadata:
+        return IMAGENET_STATISTICS
+    try:
+        mean, deviation = (tuple(map(float, part)) for part in json.loads(metadata["statistics"]))
+    except (ValueError, TypeError):
+        mean = deviation = ()
+    if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0:
+        raise UserError("weights: their statistics are no mean and deviation of three channels")
+    return mean, deviation
 
 
 def weights_checksum(net: nn.Module) -> str:

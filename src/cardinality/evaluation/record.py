@@ -1,0 +1,173 @@
+"""The record of what was measured of given weights, and the page of all such records."""
+
+import hashlib
+import math
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+from scipy.stats import binomtest
+
+from cardinality.common.errors import UserError
+from cardinality.common.files import written_aside
+from cardinality.common.strict import Strict
+from cardinality.data.listing import Sample
+from cardinality.evaluation.counting import Way
+from cardinality.evaluation.views import Crops, Interpolation, Views
+from cardinality.experiment.plan import Numerics
+from cardinality.host.machine import Precision
+from cardinality.host.provenance import Provenance
+from cardinality.nets.network import ResNeXt
+from cardinality.report.markdown import number, to_markdown
+from cardinality.training.tally import has_top5
+
+CONFIDENCE = 0.95
+
+
+class Evaluation(Strict):
+    """What was measured of one set of weights; errors and their bounds in percent.
+
+    Attributes:
+        weights, weights_checksum: the file's name, and SHA-256 over its bytes (16 digits of it).
+        data: the folder's name and that of the one it lies in.
+        data_checksum: over names of all images; 16 hexadecimal digits.
+        precision: of the forward pass.
+        numerics: the run's, where its weights were evaluated as it was; else nothing.
+        images: how many there are, n.
+        top1_error, top5_error: with the bounds of a 95 % Wilson interval; no top-5 error with
+            five classes or fewer. The interval is of the images drawn, not of training again.
+    """
+
+    weights: str
+    weights_checksum: str
+    setting: str
+    depth: int
+    data: str
+    data_checksum: str
+    precision: Precision
+    numerics: Numerics | None = None
+    images: int
+    classes: int
+    resize: int
+    crop: int
+    views: Views
+    interpolation: Interpolation
+    top1_error: float
+    top1_interval: tuple[float, float]
+    top5_error: float | None
+    top5_interval: tuple[float, float] | None
+    provenance: Provenance
+    finished: str
+
+
+def _names_checksum(samples: list[Sample], folder: Path) -> str:
+    names = "\n".join(str(Path(name).relative_to(folder)) for name, _ in samples)
+    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def interval(wrong: int, images: int) -> tuple[float, float]:
+    """The 95 % Wilson interval of an error, in percent."""
+    bounds = binomtest(wrong, images).proportion_ci(CONFIDENCE, "wilson")
+    return 100 * float(bounds.low), 100 * float(bounds.high)
+
+
+def evaluation(
+    path: Path,
+    net: ResNeXt,
+    wrong: tuple[int, int],
+    samples: list[Sample],
+    folder: Path,
+    crops: Crops,
+    chosen: Way,
+    provenance: Provenance,
+) -> Evaluation:
+    """Put together what was measured; ``wrong`` is of top-1 and top-5."""
+    architecture = net.architecture
+    with path.open("rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    n, five = len(samples), has_top5(architecture.classes)
+    return Evaluation(
+        weights=path.name,
+        weights_checksum=checksum,
+        setting=str(architecture.setting),
+        depth=architecture.depth,
+        data="/".join(folder.resolve().parts[-2:]),
+        data_checksum=_names_checksum(samples, folder),
+        precision=chosen.numerics.precision,
+        numerics=chosen.numerics if chosen.as_trained else None,
+        images=n,
+        classes=architecture.classes,
+        **asdict(crops),
+        top1_error=100 * wrong[0] / n,
+        top1_interval=interval(wrong[0], n),
+        top5_error=100 * wrong[1] / n if five else None,
+        top5_interval=interval(wrong[1], n) if five else None,
+        provenance=provenance,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def write(found: Evaluation, folder: Path) -> Path:
+    """Write a record into a folder, and the table of all records that are there.
+
+    Returns:
+        The table, a Markdown file. It stands by itself: weights from elsewhere were made by other
+        recipes, and are never put in a cell beside runs that were trained here.
+    """
+    key = f"{found.weights_checksum}-{found.data}-{found.data_checksum}-{found.resize}"
+    key += f"-{found.crop}-{found.views}-{found.interpolation}"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
+    record = folder / f"{name}.json"
+    with written_aside(record) as aside:
+        aside.write_text(found.model_dump_json(indent=1) + "\n")
+    table = folder / "evaluations.md"
+    table.write_text(page(read(folder)))
+    return table
+
+
+def read(folder: Path) -> list[Evaluation]:
+    """Every record in a folder, by name.
+
+    Raises:
+        UserError: a file that is no record.
+    """
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(Evaluation.model_validate_json(path.read_text()))
+        except (OSError, ValueError):
+            raise UserError(f"{path}: no record of an evaluation; move it elsewhere") from None
+    return records
+
+
+def page(records: list[Evaluation]) -> str:
+    """The table of evaluated weights, named by weight set."""
+
+    def error(value: float | None, bounds: tuple[float, float] | None) -> str:
+        if value is None or bounds is None:
+            return number(math.nan)
+        return f"{value:.2f} ({bounds[0]:.2f} to {bounds[1]:.2f})"
+
+    rows = {
+        "weights": [record.weights for record in records],
+        "setting": [record.setting for record in records],
+        "depth": [str(record.depth) for record in records],
+        "data": [record.data for record in records],
+        "n": [f"{record.images:,}" for record in records],
+        "resize, crop, views": [
+            f"{record.resize}, {record.crop}, {record.views} ({record.interpolation})"
+            for record in records
+        ],
+        "top-1 error, %": [error(r.top1_error, r.top1_interval) for r in records],
+        "top-5 error, %": [error(r.top5_error, r.top5_interval) for r in records],
+    }
+    return (
+        "# Given weights, evaluated\n\n"
+        "Weights from elsewhere were trained by other recipes: compare them with each other, not"
+        " with the runs of this suite.\n\n"
+        + to_markdown({heading: pd.Series(cells) for heading, cells in rows.items()})
+        + "\n\nIn brackets the 95 % Wilson interval of the error over the n images; it says nothing"
+        " of another training.\n"
+    )

@@ -1,0 +1,142 @@
+"""What of an image is looked at, and the stream of it: files in class folders in, bytes out."""
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.functional import pil_to_tensor
+
+from cardinality.common.errors import UserError
+from cardinality.data.decoding import ENDINGS, UnreadableImage, decode
+from cardinality.data.listing import Sample, scan
+from cardinality.data.streamed import Answer, collate
+
+Views = Literal["center", "ten"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What of an image is looked at.
+
+    Attributes:
+        resize: length of its shorter side, in pixels.
+        crop: side of the square that is cut out.
+        views: the centre, or ten: the centre and four corners, and their mirror images; the
+            logits are averaged (fb.resnet.torch's train.lua sums them).
+        interpolation: of the resizing.
+    """
+
+    resize: int
+    crop: int
+    views: Views
+    interpolation: Interpolation
+
+    @property
+    def count(self) -> int:
+        """How many views of an image there are, V."""
+        return 10 if self.views == "ten" else 1
+
+    def transform(self) -> v2.Compose:
+        """From an image, PIL's or (3, H, W) of uint8, to its views (V, 3, crop, crop) of uint8."""
+        # Torchvision's published weights come with just this (its presets.ImageClassification).
+        return v2.Compose(
+            [
+                v2.Resize(self.resize, InterpolationMode(self.interpolation), antialias=True),
+                v2.TenCrop(self.crop) if self.views == "ten" else v2.CenterCrop(self.crop),
+                stack,
+            ]
+        )
+
+
+def stack(views: Image.Image | Tensor | tuple[Image.Image | Tensor, ...]) -> Tensor:
+    """Views as one tensor (V, 3, H, W) of uint8."""
+    images = views if isinstance(views, tuple) else (views,)
+    return torch.stack(
+        [image if isinstance(image, Tensor) else pil_to_tensor(image) for image in images]
+    )
+
+
+class Photographs(Dataset[Answer]):
+    """Decodes and cuts views; an image that cannot be read gives a message in its place.
+
+    Args:
+        samples: files and labels.
+        crops: what of each is looked at.
+        as_trained: resize by torch's code, as training does, and not by Pillow's, as those did
+            who published weights: the two differ in the last bit of some pixels.
+    """
+
+    def __init__(self, samples: list[Sample], crops: Crops, as_trained: bool) -> None:
+        self.samples, self.as_trained = samples, as_trained
+        self.transform = crops.transform()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Answer:
+        name, label = self.samples[index]
+        try:
+            pixels = decode(Path(name))
+            if self.as_trained:
+                return self.transform(torch.from_numpy(pixels).permute(2, 0, 1)), label
+            return self.transform(Image.fromarray(pixels)), label
+        except UnreadableImage as error:
+            return str(error)
+
+
+def find_samples(folder: Path, classes: int) -> list[Sample]:
+    """Every image of a folder of class folders with its label, as torchvision's ImageFolder.
+
+    Raises:
+        UserError: no such folder, another number of classes than the net has, or no image.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
+    split = scan(folder)
+    if len(split.classes) != classes:
+        shown = ", ".join(list(split.classes)[:5])
+        raise UserError(
+            f"{folder}: {len(split.classes)} class folders ({shown}...), and the weights have"
+            f" {classes} classes; allowed: as many folders as classes"
+        )
+    samples = [sample for sample in split.samples() if sample[0].lower().endswith(ENDINGS)]
+    if not samples:
+        raise UserError(f"{folder}: no images; allowed: {' '.join(ENDINGS)}")
+    return samples
+
+
+def stream(
+    samples: list[Sample], crops: Crops, batch: int, workers: int, as_trained: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Views (B, V, 3, H, W) of uint8 and labels (B,) of every image in order.
+
+    Args:
+        samples: files and labels.
+        crops: what of each is looked at.
+        batch: B, the last one excepted.
+        workers: processes that decode.
+        as_trained: see `Photographs`.
+
+    Raises:
+        UnreadableImage: by name, an image that cannot be decoded.
+    """
+    context = multiprocessing.get_context("forkserver") if workers else None
+    loader = DataLoader(
+        Photographs(samples, crops, as_trained),
+        batch,
+        num_workers=workers,
+        collate_fn=collate,
+        multiprocessing_context=context,
+    )
+    for answer in loader:
+        if isinstance(answer, str):
+            raise UnreadableImage(answer)
+        yield answer

@@ -1,0 +1,112 @@
+"""Workers that compute nothing, so that a test of who ends when needs neither torch nor time.
+
+What a fake run does stands in the environment, by the run's setting, as in ``1x64d=fail``. As a
+program this is a driver of such workers in a results folder.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from cardinality.common.errors import UserError
+from cardinality.execution.contract import Report
+from cardinality.execution.display import Display
+from cardinality.execution.driver import compute_with, missing
+from cardinality.execution.executors import Pool
+from cardinality.execution.process import Compute
+from cardinality.execution.stopping import Stop
+from cardinality.experiment.plan import Run, make_plan
+from cardinality.host.machine import Machine
+from cardinality.host.provenance import Place
+from cardinality.results.folder import Results
+from cardinality.results.records import make_record
+from cardinality.training.ends import Stopped
+from tests.tiny import MADE, TINY_ABLATION, TINY_PROTOCOL
+
+VARIABLE = "FAKE_RUNS"
+# Seconds that a fake worker takes to get ready, as importing torch would.
+STARTING = 0.4
+
+
+class Quiet(Display):
+    """A display that remembers what it was told."""
+
+    def _say(self, text: str) -> None:
+        self.said = [*getattr(self, "said", []), text]
+
+
+def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], None]) -> Report:
+    """End as the environment says; without a word, write what stands for a record."""
+    pairs = (pair.split("=") for pair in os.environ.get(VARIABLE, "").split() if "=" in pair)
+    what = dict(pairs).get(str(run.architecture.setting), "done")
+    try:
+        for step in range(1, 101):
+            on_step(step / 100 * run.epochs)
+            if what == "long":
+                time.sleep(0.1)
+    except Stopped:
+        return Report(run, "stopped")
+    if what == "deaf":  # as in a long step, an evaluation, or a write to a slow disk
+        time.sleep(60)
+    if what == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "broken":
+        raise ImportError("libmade.so: cannot open shared object file\nand more")
+    if what == "fail":
+        return Report(run, "failed", "made", make_record(run, None, [], [], failure="made"))
+    place_of_record(folder, run).parent.mkdir(parents=True, exist_ok=True)
+    place_of_record(folder, run).write_text("{}")
+    return Report(run, "done")
+
+
+def place_of_record(folder: Path, run: Run) -> Path:
+    """The file by which a run is known to be done."""
+    return folder / "runs" / run.name / "run.json"
+
+
+def ready() -> Compute:
+    """Get ready as a worker does."""
+    time.sleep(STARTING)
+    return compute
+
+
+def broken() -> Compute:
+    """Fail as an import does."""
+    raise ImportError("libmade.so: cannot open shared object file\nand more")
+
+
+def leaving() -> Compute:
+    """Leave while starting, without a word."""
+    os._exit(7)
+
+
+def plan_runs(folder: Path) -> list[Run]:
+    """The runs of the tiny ablation, whose files are written into a folder."""
+    (folder / "two.yaml").write_text(TINY_ABLATION)
+    (folder / "tiny.yaml").write_text(TINY_PROTOCOL)
+    machine = Machine("cpu", "a CPU", 2, False)
+    return make_plan(str(folder / "two.yaml"), str(folder / "tiny.yaml"), machine, seeds=1).runs()
+
+
+def main() -> None:
+    """Compute what is missing in a folder, as the command line does, and say how that ended."""
+    folder = Path(sys.argv[1])
+    runs, results = plan_runs(folder), Results(folder)
+    absent = missing(runs, results)
+    with Stop() as stop:
+        print(f"{len(absent)} runs to compute", flush=True)
+        start = partial(Pool, 2, folder, MADE, "cpu", ready)
+        try:
+            summary = compute_with(start, absent, results, Quiet(absent, 1.0), stop)
+        except UserError as error:
+            print(error)
+            sys.exit(2)
+    print(f"{summary.done} done, {len(summary.failed)} failed, {summary.stopped or 'to the end'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Worker processes: what each way to end says of the run, of the worker and of the environment."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from cardinality.execution.contract import Broken, Report
+from cardinality.execution.executors import LOST_STARTS, Pool, side_by_side
+from cardinality.execution.process import Compute
+from cardinality.experiment.plan import Plan
+from cardinality.host.machine import Machine
+from tests.execution import fakes
+from tests.tiny import MADE
+
+
+@contextmanager
+def pool(
+    folder: Path, make_ready: Callable[[], Compute] = fakes.ready, fake_runs: str = ""
+) -> Iterator[Pool]:
+    """A pool of one worker that leaves no process behind."""
+    os.environ[fakes.VARIABLE] = fake_runs
+    try:
+        with closing(Pool(1, folder, MADE, "cpu", make_ready)) as made:
+            yield made
+    finally:
+        del os.environ[fakes.VARIABLE]
+    assert not [child for child in psutil.Process().children() if is_worker(child)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    return "--multiprocessing-fork" in process.cmdline()
+
+
+def heard(made: Pool, until: Callable[[], object]) -> list[object]:
+    """All that a pool tells until something holds, for half a minute at most."""
+    news: list[object] = []
+    end = time.monotonic() + 30
+    while not until() and time.monotonic() < end:
+        news += made.poll(0.05)
+    assert until()
+    return news
+
+
+def outcome(made: Pool, plan: Plan) -> Report:
+    """How the plan's first run ends in a pool."""
+    reports: list[Report] = []
+    heard(made, lambda: made.free)
+    made.submit(plan.runs()[0])
+    assert made.free == 0
+    end = time.monotonic() + 30
+    while not reports and time.monotonic() < end:
+        reports += [news for news in made.poll(0.05) if isinstance(news, Report)]
+    return reports[0]
+
+
+def test_a_worker_that_is_killed_fails_its_run_with_the_true_reason(
+    tiny: Plan, tmp_path: Path
+) -> None:
+    with pool(tmp_path, fake_runs="1x64d=die 32x4d=die") as made:
+        report = outcome(made, tiny)
+        assert report.outcome == "failed"
+        assert report.reason == "the worker process died (killed by SIGKILL)"
+        assert report.record is not None
+        assert report.record.failure == report.reason
+        heard(made, lambda: made.free)  # another has taken its place
+
+
+def test_out_of_memory_is_said_where_the_system_counts_it(
+    tiny: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter(range(100))
+    monkeypatch.setattr("cardinality.execution.executors.oom_kills", lambda: next(counts))
+    with pool(tmp_path, fake_runs="1x64d=die 32x4d=die") as made:
+        assert "out of memory" in outcome(made, tiny).reason
+
+
+@pytest.mark.parametrize(
+    ("make_ready", "message"),
+    [
+        (fakes.broken, r"ImportError: libmade\.so: cannot open shared object file"),
+        (fakes.leaving, r"a worker process ended while it started \(exit status 7\)"),
+    ],
+)
+def test_a_worker_that_cannot_start_breaks_the_grid(
+    tmp_path: Path, make_ready: Callable[[], Compute], message: str
+) -> None:
+    with pool(tmp_path, make_ready) as made, pytest.raises(Broken) as caught:
+        heard(made, lambda: made.free)
+    assert re.fullmatch(message, str(caught.value))
+
+
+def test_what_fails_before_there_are_images_breaks_the_grid(tiny: Plan, tmp_path: Path) -> None:
+    with (
+        pool(tmp_path, fake_runs="1x64d=broken 32x4d=broken") as made,
+        pytest.raises(Broken, match=r"ImportError: libmade\.so"),
+    ):
+        outcome(made, tiny)
+
+
+def kill_workers() -> None:
+    for child in psutil.Process().children():
+        if is_worker(child):
+            child.kill()
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_started_again_a_few_times(
+    tiny: Plan, tmp_path: Path
+) -> None:
+    with pool(tmp_path) as made:
+        kill_workers()
+        assert outcome(made, tiny).outcome == "done"
+    with pool(tmp_path) as made:
+        for _ in range(LOST_STARTS):
+            before = made.workers[0].process.pid
+            kill_workers()
+            heard(made, lambda before=before: made.workers[0].process.pid != before)  # type: ignore[misc]
+        kill_workers()
+        with pytest.raises(Broken, match="killed by SIGKILL"):
+            heard(made, lambda: made.free)
+
+
+def test_a_worker_that_dies_with_nothing_to_do_is_replaced(tiny: Plan, tmp_path: Path) -> None:
+    with pool(tmp_path) as made:
+        heard(made, lambda: made.free)
+        kill_workers()
+        heard(made, lambda: not made.free)
+        assert outcome(made, tiny).outcome == "done"
+
+
+def test_a_run_that_is_asked_to_stop_is_reported_and_a_worker_is_used_again(
+    tiny: Plan, tmp_path: Path
+) -> None:
+    with pool(tmp_path, fake_runs="1x64d=long 32x4d=long") as made:
+        heard(made, lambda: made.free)
+        made.submit(tiny.runs()[0])
+        assert list(made.poll(10))  # it says how far it is
+        made.stop()
+        news = heard(made, lambda: made.free)
+        assert news[-1] == Report(tiny.runs()[0], "stopped")
+
+
+def test_workers_begin_with_stop_signals_masked(tmp_path: Path) -> None:
+    with pool(tmp_path):
+        worker = next(child for child in psutil.Process().children() if is_worker(child))
+        status = Path(f"/proc/{worker.pid}/status").read_text()
+        masked = int(re.findall(r"SigBlk:\s*(\w+)", status)[0], 16)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        assert masked & 1 << (number - 1)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
+
+
+def test_how_many_runs_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Memory:
+        available = 8 * 2**30
+
+    monkeypatch.setattr("psutil.virtual_memory", Memory)
+    assert side_by_side(Machine("cpu", "a CPU", 2, True), threads=1) == 2
+    assert side_by_side(Machine("cpu", "a CPU", 64, True), threads=1) == 5  # by memory
+    assert side_by_side(Machine("cpu", "a CPU", 4, True), threads=8) == 1
+    assert side_by_side(Machine("cuda", "a GPU", 64, True), threads=1) == 1

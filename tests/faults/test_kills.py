@@ -1,0 +1,377 @@
+"""Grids that are killed in every phase: the same bits in the end, nothing torn, nobody left.
+
+Run by ``make test-faults``; ``FAULTS=sample`` takes every fourth kill. What is killed are real
+grids from the command line, with real nets. A grid whose processes were ended goes on with the same
+command until it is complete, and must then have the records of one that nobody touched.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import psutil
+import pytest
+
+from cardinality.results.folder import Results
+from tests.made_images import MADE_FOLDERS, write_set
+from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
+
+pytestmark = pytest.mark.faults
+
+COMMAND = str(Path(sys.executable).with_name("cardinality"))
+SAMPLE = os.environ.get("FAULTS") == "sample"
+# By this variable every process of a grid is found again, wherever it was moved to.
+MARK = "FAULTS_MARK"
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DIGITS = "{name: digits, side: 16, train: 80, test: 40}"
+
+
+def shape(train: int, test: int, epochs: int) -> str:
+    """A protocol with that many images, whose epochs are mostly training or mostly evaluating."""
+    text = TINY_PROTOCOL.replace(DIGITS, DIGITS.replace("80", str(train)).replace("40", str(test)))
+    return text.replace("epochs: 2", f"epochs: {epochs}")
+
+
+def streamed() -> str:
+    """A protocol of photographs, which processes of their own decode for each run."""
+    data = json.dumps(MADE_FOLDERS | {"train": 80})
+    return TINY_PROTOCOL.replace(DIGITS, data).replace("shift: 1", "shift: 0")
+
+
+PROTOCOLS = {
+    "training": shape(train=480, test=40, epochs=8),
+    "evaluating": shape(train=40, test=590, epochs=8),
+    "many": shape(train=80, test=40, epochs=1),
+    "streamed": streamed().replace("epochs: 2", "epochs: 6"),
+}
+
+
+@dataclass
+class Grid:
+    """A results folder in which some runs are to be computed, and the processes that do.
+
+    Attributes:
+        root: folder of all grids, with their YAML files and their data.
+        protocol: which of `PROTOCOLS`.
+        number: that tells it from other grids.
+    """
+
+    root: Path
+    protocol: str
+    number: int
+    mark: str = field(default_factory=lambda: uuid4().hex)
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def results(self) -> Results:
+        return Results(self.root / f"results-{self.number}" / self.protocol)
+
+    def start(self, *options: str) -> str:
+        """Start the command and give the line by which it says what there is to do."""
+        command = [COMMAND, "run", str(self.root / "two.yaml"), "--device", "cpu"]
+        command += [
+            "--seeds",
+            "6" if self.protocol == "many" else "1",
+            "--protocol",
+            str(self.root / f"{self.protocol}.yaml"),
+            *options,
+        ]
+        command += ["--results", str(self.results.folder.parent)]
+        environment = {**os.environ, MARK: self.mark, "CARDINALITY_DATA": str(self.root / "data")}
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    @property
+    def running(self) -> subprocess.Popen[str]:
+        assert self.process is not None
+        return self.process
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this grid that lives, the driver last."""
+        return [one for one in psutil.process_iter() if _mark(one) == self.mark][::-1]
+
+    def workers(self) -> list[psutil.Process]:
+        """The driver's workers."""
+        return [one for one in self.processes() if "--multiprocessing-fork" in _words(one)]
+
+    def ended(self, seconds: float = 120) -> tuple[int, str, str]:
+        """Wait for the command: its status, output and errors; none of its processes is left."""
+        out, err = self.running.communicate(timeout=seconds)
+        end = time.monotonic() + 20
+        while (left := self.processes()) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert left == [], "a process outlives its driver"
+        return self.running.returncode, out, err
+
+    def checksums(self) -> dict[str, str | None]:
+        """Checksums of the weights of the runs that are done; each record is read in whole."""
+        return {record.name: record.weights_checksum for record in self.records()}
+
+    def records(self) -> Iterator:  # type: ignore[type-arg] # of records
+        for folder in sorted((self.results.folder / "runs").glob("*")):
+            record = self.results.read(folder.name)
+            assert record is not None, "a folder without a record"
+            yield record
+
+    def failures(self) -> list[str]:
+        """Why runs have failed, as recorded."""
+        records, problems = self.results.read_all()
+        assert problems == {}
+        return [record.failure or "" for record in records if record.status != "done"]
+
+
+def _mark(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARK)
+    except psutil.Error:
+        return None
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+# --- whom a kill reaches ------------------------------------------------------------------------
+
+
+def group(grid: Grid, number: signal.Signals) -> None:
+    os.killpg(grid.running.pid, number)
+
+
+def driver(grid: Grid, number: signal.Signals) -> None:
+    grid.running.send_signal(number)
+
+
+def worker(grid: Grid, number: signal.Signals) -> None:
+    for one in random.sample(found := grid.workers(), min(1, len(found))):
+        one.send_signal(number)
+
+
+def each(grid: Grid, number: signal.Signals) -> None:
+    """As a scheduler reaches a job: one process after the other, the driver last."""
+    for one in grid.processes():
+        try:
+            one.send_signal(number)
+        except psutil.NoSuchProcess:
+            continue
+
+
+def twice(grid: Grid, number: signal.Signals) -> None:
+    group(grid, number)
+    time.sleep(0.3)
+    if grid.running.poll() is None:
+        group(grid, number)
+
+
+Whom = Callable[[Grid, signal.Signals], None]
+KILLS: list[tuple[Whom, signal.Signals]] = [
+    (group, signal.SIGKILL),
+    (driver, signal.SIGKILL),
+    *((whom, number) for whom in (group, each) for number in STOPS),
+    (worker, signal.SIGKILL),
+    (group, signal.SIGKILL),
+    (driver, signal.SIGTERM),
+    *((twice, number) for number in STOPS),
+    (worker, signal.SIGTERM),
+    (each, signal.SIGKILL),
+]
+
+
+# --- when ---------------------------------------------------------------------------------------
+
+
+def waited(grid: Grid, seen: Callable[[], bool], pause: float = 0.0) -> bool:
+    """Wait until something is seen; whether it was before the command ended."""
+    end = time.monotonic() + 90
+    while time.monotonic() < end and grid.running.poll() is None:
+        if seen():
+            time.sleep(pause)
+            return grid.running.poll() is None
+        time.sleep(0.0005)
+    return False
+
+
+def starting(grid: Grid) -> bool:
+    time.sleep(random.uniform(0, 1.5))
+    return grid.running.poll() is None
+
+
+def between_checkpoints(grid: Grid) -> bool:
+    """A while after a new checkpoint: in the next epoch's training or evaluation."""
+    begun = time.time()
+    folder = grid.results.folder / "checkpoints"
+
+    def written() -> bool:
+        return any(_modified(path) > begun for path in folder.glob("*.pt"))
+
+    return waited(grid, written, random.uniform(0, 0.4))
+
+
+def writing_checkpoint(grid: Grid) -> bool:
+    folder = grid.results.folder / "checkpoints"
+    return waited(grid, lambda: any(folder.glob("*.pt.*.part")))
+
+
+def recording(grid: Grid) -> bool:
+    """From the first byte of a run's weights to the end of its record."""
+    results = grid.results
+    begun = len(list(results.folder.glob("weights/*")))
+    seen = waited(grid, lambda: len(list(results.folder.glob("weights/*"))) > begun)
+    time.sleep(random.uniform(0, 0.06))
+    return seen and grid.running.poll() is None
+
+
+def rendering(grid: Grid) -> bool:
+    time.sleep(random.uniform(0, 2.5))
+    return grid.running.poll() is None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+# --- and what must then hold --------------------------------------------------------------------
+
+# Phase: its protocol, the moment, and how many kills.
+PHASES: dict[str, tuple[str, Callable[[Grid], bool], int]] = {
+    "starting": ("training", starting, 40),
+    "training": ("training", between_checkpoints, 20),
+    "writing a checkpoint": ("training", writing_checkpoint, 16),
+    "evaluating": ("evaluating", between_checkpoints, 16),
+    "recording": ("many", recording, 16),
+    "rendering": ("training", rendering, 12),
+    "streaming": ("streamed", between_checkpoints, 6),
+}
+
+
+@dataclass
+class Untouched:
+    """What grids come to that nobody touches: checksums and the table, by protocol."""
+
+    root: Path
+    checksums: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+
+    def of(self, protocol: str) -> dict[str, str | None]:
+        """Checksums by run; computed when first asked for."""
+        if protocol not in self.checksums:
+            grid = Grid(self.root, protocol, 0)
+            grid.start()
+            status, _, err = grid.ended()
+            assert status == 0, err
+            self.checksums[protocol] = grid.checksums()
+            self.tables[protocol] = (grid.results.tables / "two.csv").read_text()
+        return self.checksums[protocol]
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Untouched:
+    """The grids to compare with, in a folder with the YAML files and the data."""
+    root = tmp_path_factory.mktemp("grids")
+    (root / "two.yaml").write_text(TINY_ABLATION)
+    for name, text in PROTOCOLS.items():
+        (root / f"{name}.yaml").write_text(text)
+    write_set(root / "data", train=80)
+    return Untouched(root)
+
+
+def check(
+    grid: Grid, untouched: Untouched, whom: Whom, number: signal.Signals, drawing: bool
+) -> str:
+    """See that a kill has left what it may, and say how the command ended."""
+    status, _, err = grid.ended()
+    worker_killed = (whom, number) == (worker, signal.SIGKILL)
+    failures = grid.failures()
+    if worker_killed:
+        assert failures in ([], ["the worker process died (killed by SIGKILL)"]), failures
+        assert status == bool(failures)
+    else:
+        assert failures == []
+    for name, checksum in grid.checksums().items():
+        assert checksum == untouched.of(grid.protocol)[name]
+    assert "Traceback" not in err, err
+    if number == signal.SIGKILL and not worker_killed:
+        assert status == -signal.SIGKILL
+        return "killed"
+    # At once: a second signal, or any once the records are there.
+    at_once = {-number, 128 + signal.SIGINT if number == signal.SIGINT else -number}
+    expected = (
+        {0}
+        if worker_killed or whom is worker
+        else {0, *(at_once if drawing or whom is twice else ())}
+    )
+    assert status in expected | {int(bool(failures))}, (status, err)
+    if status == 0:
+        left = [path.name for path in grid.results.folder.rglob("*.part")]
+        assert left == [], (whom.__name__, number, err)
+    return "failed" if failures else "stopped" if "stopped by" in err else f"status {status}"
+
+
+def completed(grid: Grid, untouched: Untouched) -> None:
+    """Go on with the same command to the end: nothing is lost and no bit is another."""
+    grid.start("--retry-failed")
+    status, out, err = grid.ended()
+    assert status == 0, err
+    assert grid.checksums() == untouched.of(grid.protocol)
+    assert (grid.results.tables / "two.csv").read_text() == untouched.tables[grid.protocol]
+    left = [
+        path.name for path in grid.results.folder.rglob("*") if path.suffix in (".part", ".old")
+    ]
+    if "to compute" in out:  # then a driver has cleaned up
+        assert left == []
+    assert not list((grid.results.folder / "checkpoints").glob("*.pt"))
+    assert grid.failures() == []
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_same_bits_whenever_and_however_a_grid_is_killed(
+    untouched: Untouched, phase: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    protocol, moment, count = PHASES[phase]
+    random.seed(phase)
+    untouched.of(protocol)
+    number = 1000 * (list(PHASES).index(phase) + 1)
+    grid, kills, came_to = Grid(untouched.root, protocol, number), 0, Counter[str]()
+    drawing = phase == "rendering"
+    count = count // 4 + 1 if SAMPLE else count
+    if drawing:
+        completed(grid, untouched)
+    while kills < count:
+        line = grid.start("--retry-failed")
+        if ("All " in line) != drawing or not moment(grid):
+            assert grid.ended()[0] == 0
+            completed(grid, untouched)  # it was faster; another begins
+            number += 1
+            grid = Grid(untouched.root, protocol, number) if not drawing else grid
+            continue
+        whom, sent = KILLS[kills % len(KILLS)] if not SAMPLE else random.choice(KILLS)
+        whom(grid, sent)
+        kills += 1
+        came_to[check(grid, untouched, whom, sent, drawing)] += 1
+    completed(grid, untouched)
+    with capsys.disabled():
+        grids = number % 1000 + 1
+        print(f"\n{phase}: {kills} kills over {grids} grids: {dict(came_to)}")
