@@ -33,6 +33,42 @@ def test_a_sound_machine_passes(
         assert f"pass  {check}" in out
 
 
+def test_what_a_user_must_mend_is_said_first_and_by_writing(
+    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results" / "tiny"
+    assert doctor.writable(results).passed
+    assert not results.exists()  # nothing is left behind
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    machine = Machine("cpu", "a CPU", 2, False)
+    found = list(doctor.examine([tiny], machine, results))
+    order = [finding.check for finding in found]
+    assert order.index("data") < order.index("convolution 1x64d")
+    wrong = found[order.index("writable")]
+    assert not wrong.passed
+    assert "No space left on device" in wrong.detail
+
+
+def test_a_long_tmpdir_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/" + "t" * 90)
+    assert not doctor.sockets().passed
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp")
+    assert doctor.sockets().passed
+
+
+def test_unknown_figures_of_the_paper_fail(tiny: Plan, machine: Machine, tmp_path: Path) -> None:
+    update = {"paper": "nope"}
+    wrong = replace(tiny, ablation=tiny.ablation.model_copy(update=update))
+    found = {finding.check: finding for finding in doctor.examine([wrong], machine, tmp_path)}
+    assert not found["paper"].passed
+    assert "no figures 'nope'" in found["paper"].detail
+    assert doctor.paper([tiny]).passed
+
+
 def test_every_shape_of_every_setting_is_checked(machine: Machine) -> None:
     plan = make_plan("table3", "imagenet", machine)
     shapes = doctor.convolutions(plan.runs())

@@ -68,7 +68,7 @@ def test_everything_wrong_is_named_at_once(root: Path) -> None:
         "val has 9 images, the protocol's data.test 10",
         "train/only-here is empty",
         "val/only-there is empty",
-        f"{no_image}: no image",
+        f"train/class1/{no_image.name}: no image",
         "11 wrong: ",
         "; and 3 more",
     ):
@@ -88,7 +88,7 @@ def test_message_is_bounded(root: Path) -> None:
         (root / "made/train" / ("long" * 20 + str(number))).mkdir()
     with pytest.raises(UserError, match="601 wrong") as error:
         find(root)
-    assert len(str(error.value)) < 2500
+    assert len(str(error.value)) < 500
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "LA"])

@@ -1,5 +1,6 @@
 """YAML files: what is wrong is said in one line, with file, key and what is allowed."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cardinality.common.errors import UserError
+from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import Ablation, Protocol
 from cardinality.experiment.plan import PROTOCOLS, make_plan
 from cardinality.experiment.reading import load
@@ -38,7 +40,7 @@ def refused(path: Path, text: str, model: type[Ablation] | type[Protocol]) -> st
         ("epochs: 2", "epochs: '2'", "training.epochs:", "integer"),
         ("epochs: 2", "epochs: true", "training.epochs:", "integer"),
         ("epochs: 2", "epochs: 0", "training.epochs:", "greater than or equal to 1"),
-        ("rate: 0.05", "rate: .inf", "training.rate:", "finite"),
+        ("rate: 0.05", "rate: .inf", "line 11:", "a number like 64 or 0.5"),
         ("rate: 0.05", "rate: -1", "training.rate:", "greater than 0"),
         ("flip: false", "flip: 1", "training.flip:", "boolean"),
         ("stem: cifar-stride2", "stem: cifer", "stem:", "'imagenet', 'cifar' or 'cifar-stride2'"),
@@ -50,7 +52,7 @@ def refused(path: Path, text: str, model: type[Ablation] | type[Protocol]) -> st
         ("seeds: 2\n", "seeds: 2\nseeds: 3\n", "line 8:", "'seeds' stands twice"),
         ("seeds: 2\n", "seeds: [2\n", "line ", "expected"),
         ("seeds: 2\n", "seeds: 2\n? [a]\n: 1\n", "line ", "names as keys"),
-        ("seeds: 2\n", "seeds: 2\n2020-01-01: 1\n", "line ", "names as keys"),
+        ("seeds: 2\n", "seeds: 2\n2020: 1\n", "line ", "names as keys"),
         ("flip: false", "flip: false\n  norm_images: 33", "training:", "at most the batch"),
         (
             "{name: one-cycle, warmup: 0.5}",
@@ -126,6 +128,70 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     assert "100,000 bytes" in refused(path, "#" * 100_001, Ablation)
     assert refused(path, "a: !!python/object/apply:os.getcwd []", Ablation).startswith("line 1:")
     assert refused(path, "[" * 5000, Ablation)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["064", "0o64", "0x40", "0b1", "1_0", "1:30", "12:30:45", "1:30.5", ".inf", "-.inf", ".nan",
+     "yes", "No", "on", "OFF", "y", "N", "2020-01-01", "9" * 5000, "!!binary aGk=", "!!bool x",
+     "!!int ''", "!!int 3", "!!float x", "! 3", "=", '"\\ud800"', '"\\e[31m"', '"\\u202e"', 
+     "2020-01-01T00:00:00Z", "08", "-07", "!!python/name:os.system", "!!set {a, b}",
+     "!!timestamp 2020", "!!null x", "{<<: {a: 1}}"],
+)  # fmt: skip
+def test_what_two_readers_would_read_differently_is_refused(tmp_path: Path, value: str) -> None:
+    message = refused(tmp_path / "a.yaml", f"title: {value}\n", Ablation)
+    assert message.startswith("line 1: ")
+    assert len(message) < 300
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("24h", "24h"),
+        ("'064'", "064"),
+        ("64", 64),
+        ("0", 0),
+        ("-3", -3),
+        ("5e-4", 5e-4),
+        ("5.e3", 5e3),
+        (".5e3", 5e2),
+        ("1.5", 1.5),
+        ("true", True),
+        ("False", False),
+        ("~", None),
+        ("", None),
+        ("1:64d", "1:64d"),
+        ("nein", "nein"),
+        ("> several\n  lines", "several lines\n"),
+    ],
+)
+def test_what_every_reader_reads_alike_stays(tmp_path: Path, value: str, expected: object) -> None:
+    class Anything(Strict):
+        title: Any
+
+    path = tmp_path / "a.yaml"
+    if value.startswith(">"):
+        value = ">\n  several\n  lines"
+    path.write_text(f"\ufefftitle: {value}\n", encoding="utf-8")
+    assert load(path, Anything).title == expected
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "loop", "large"])
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path)
+    else:
+        path.write_text("#" * 200_000)
+    with pytest.raises(UserError, match=r"a\.yaml: "):
+        load(path, Ablation)
 
 
 def test_numbers_with_exponents_need_no_dot(tmp_path: Path) -> None:

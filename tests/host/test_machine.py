@@ -10,6 +10,13 @@ from cardinality.common.errors import UserError
 from cardinality.host import machine
 
 
+def the_third(_gpu: str, number: int) -> str:
+    """The slices of a GPU have gaps between their numbers."""
+    if number != 3:
+        raise RuntimeError("not found")
+    return "slice"
+
+
 @pytest.fixture
 def driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two GPUs as pynvml shows them, the second too old for bfloat16."""
@@ -19,7 +26,9 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> None:
         nvmlShutdown=lambda: None,
         nvmlDeviceGetCount=lambda: 2,
         nvmlDeviceGetHandleByIndex="GPU {}".format,
-        nvmlDeviceGetUUID={"GPU 0": "GPU-3f52", "GPU 1": "GPU-77aa"}.get,
+        nvmlDeviceGetUUID={"GPU 0": "GPU-3f52", "GPU 1": "GPU-77aa", "slice": "MIG-9c1e"}.get,
+        nvmlDeviceGetMaxMigDeviceCount=lambda gpu: 7 if gpu == "GPU 0" else 0,
+        nvmlDeviceGetMigDeviceHandleByIndex=the_third,
         nvmlDeviceGetCudaComputeCapability=lambda gpu: (7, 5) if gpu == "GPU 1" else (9, 0),
         nvmlDeviceGetName=str,
     )
@@ -38,6 +47,9 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> None:
         ("1,0", "GPU 1", "float32"),
         ("GPU-77aa", "GPU 1", "float32"),
         ("GPU-3f", "GPU 0", "bfloat16"),
+        ("MIG-9c1e", "GPU 0", "bfloat16"),
+        ("MIG-9c,MIG-aa", "GPU 0", "bfloat16"),
+        ("MIG-GPU-77aa/3/0", "GPU 1", "float32"),
     ],
 )
 def test_the_first_gpu_that_is_not_hidden(
@@ -52,7 +64,7 @@ def test_the_first_gpu_that_is_not_hidden(
 
 
 @pytest.mark.usefixtures("driver")
-@pytest.mark.parametrize("visible", ["", "-1", "2", "none", "GPU-12"])
+@pytest.mark.parametrize("visible", ["", "-1", "2", "none", "GPU-12", "MIG-12", "MIG-GPU-12/1/0"])
 def test_hidden_gpus_are_not_taken(monkeypatch: pytest.MonkeyPatch, visible: str) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert machine.detect("auto").device == "cpu"

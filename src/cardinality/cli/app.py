@@ -15,8 +15,11 @@ from cardinality.cli.arithmetic import inspect_command, solve_command
 from cardinality.cli.check import verify_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
+from cardinality.cli.mistakes import let_everything_be_printed, told
+from cardinality.cli.options import check_numbers
 from cardinality.cli.report import report_command
 from cardinality.common.errors import UserError
+from cardinality.common.text import line
 from cardinality.common.workspace import VARIABLE
 
 # What a shell says of a program that Ctrl-C has ended.
@@ -59,8 +62,11 @@ def every_command(
 def main() -> None:
     """Run a command; a mistake of the user's is one line and status 2."""
     command = typer.main.get_command(app)
+    let_everything_be_printed()
     try:
         arguments = sys.argv[1:] or ["--help"]
+        commands = {str(c.name): c.callback for c in app.registered_commands if c.callback}
+        check_numbers(commands, arguments)
         status = command.main(arguments, prog_name="cardinality", standalone_mode=False)
     except UserError as error:
         status = _mistake(str(error))
@@ -69,16 +75,15 @@ def main() -> None:
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # as the parser passes it on
             sys.exit(INTERRUPTED)
-        # What the command line's own parser raises, told apart by what it can say.
-        message = getattr(error, "format_message", None)
-        if message is None or os.environ.get("CARDINALITY_DEBUG"):
+        message = told(error)
+        if message is None:
             raise
-        status = _mistake(message())
+        status = _mistake(message)
     sys.exit(status if isinstance(status, int) else 0)
 
 
 def _mistake(message: str) -> int:
     if os.environ.get("CARDINALITY_DEBUG"):
         raise
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {line(message)}", file=sys.stderr)
     return 2

@@ -7,6 +7,7 @@ import typer
 
 from cardinality.cli.options import ResultsOption
 from cardinality.common.errors import UserError
+from cardinality.common.text import terminal
 from cardinality.common.workspace import workspace
 
 
@@ -25,9 +26,11 @@ def verify_command(
         found = Results(folder)
         lines = list(problems(found))
         for line in lines:
-            print(line)
+            print(terminal(line))
         number = sum(1 for _ in found.finished())
-        print(f"{folder.name}: {number} finished runs hold together, {len(lines)} problems")
+        print(
+            f"{terminal(folder.name)}: {number} finished runs hold together, {len(lines)} problems"
+        )
         wrong += len(lines)
     if wrong:
         print("Tables leave such runs out. Move their folders elsewhere to compute them again.")

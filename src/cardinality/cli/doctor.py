@@ -1,6 +1,8 @@
 """Checks of a machine before hours are spent on it."""
 
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,13 +15,18 @@ from torch import nn
 
 from cardinality.architecture.complexity import Layer, layers
 from cardinality.common.errors import UserError
+from cardinality.common.files import check_writable
+from cardinality.common.text import line
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.store import prepare
+from cardinality.data.store import cache_folder, data_root, prepare
+from cardinality.data.streamed import PREFETCH, default_workers
 from cardinality.experiment.configuration import Protocol, Steps
 from cardinality.experiment.plan import Plan, Run
+from cardinality.host import limits
 from cardinality.host.machine import Machine
 from cardinality.nets.fast import faster
 from cardinality.nets.layers import Convolution
+from cardinality.report.tables import read_paper
 from cardinality.training.numerics import exact_float32
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import weights_checksum
@@ -28,6 +35,8 @@ from cardinality.training.weights import weights_checksum
 # the norm of the result: some tens of units in the last place of each precision's operands.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 CHECKED_BATCH = 8
+# A socket's path has 107 bytes, of which multiprocessing's names take /pymp-xxxxxxxx/listener-...
+LONGEST_TMPDIR = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 
 @dataclass(frozen=True)
@@ -43,28 +52,35 @@ def examine(plans: list[Plan], machine: Machine, results: Path) -> Iterator[Find
     """Every check, one after the other; one that cannot be made has failed.
 
     Args:
-        plans: the ablations at the protocol that is to be run.
+        plans: the ablations that are to be run, at their protocol.
         machine: where.
         results: the folder that records will be written to.
     """
     runs = [run for plan in plans for run in plan.runs()]
+    # The cheapest first: what a user must mend is said before minutes are spent on sums.
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("device", lambda: device(machine, runs[0])),
+        ("writable", lambda: writable(results)),
+        ("sockets", sockets),
+        ("paper", lambda: paper(plans)),
+        ("disk", lambda: free_disk(runs, results)),
+        ("shared memory", lambda: shared_memory(plans[0].protocol)),
+        ("data", lambda: data(plans[0].protocol)),
         *(
             (f"convolution {setting}", partial(grouped_convolution, setting, shapes, runs[0]))
             for setting, shapes in convolutions(runs).items()
         ),
         ("same bits twice", lambda: determinism(runs)),
-        ("disk", lambda: free_disk(runs, results)),
-        ("data", lambda: data(plans[0].protocol)),
     ]
     yield from versions()
     for name, check in checks:
         try:
-            yield check()
+            found = check()
+            yield replace(found, detail=line(found.detail, 300))
         except Exception as error:  # a missing GPU, too little memory, a library that is broken
-            lines = str(error).strip().splitlines() or [""]
-            yield Finding(name, False, f"{type(error).__name__}: {lines[0][:200]}")
+            first = (str(error).strip().splitlines() or [""])[0]
+            told = first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+            yield Finding(name, False, line(told, 200))
 
 
 def versions() -> Iterator[Finding]:
@@ -181,6 +197,44 @@ def free_disk(runs: list[Run], results: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     detail = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.2f} GiB needed"
     return Finding("disk", free > needed, detail)
+
+
+def writable(results: Path) -> Finding:
+    """Whether everything that a run writes to can be written to, by writing."""
+    inside = ("runs", "failed", "checkpoints", "weights", "images", "tables", "plots")
+    places = [results, *(results / name for name in inside), cache_folder(data_root())]
+    for place in places:
+        check_writable(place)
+    return Finding("writable", True, f"{places[0]} and {places[-1]}")
+
+
+def sockets() -> Finding:
+    """Whether the folder for temporary files has names short enough for sockets beside them."""
+    folder = tempfile.gettempdir()
+    length = len(os.fsencode(folder))
+    detail = f"TMPDIR {folder}: {length} bytes long, allowed {LONGEST_TMPDIR}"
+    return Finding("sockets", length <= LONGEST_TMPDIR, detail)
+
+
+def paper(plans: list[Plan]) -> Finding:
+    """Whether the figures of the paper that the ablations name are known."""
+    names = sorted({plan.ablation.paper for plan in plans if plan.ablation.paper is not None})
+    for name in names:
+        read_paper(name)
+    return Finding("paper", True, ", ".join(names) or "no figures are asked for")
+
+
+def shared_memory(protocol: Protocol) -> Finding:
+    """Whether the batches that loaders keep ready have room where processes share memory."""
+    room = limits.shared_memory()
+    needed = 0
+    if protocol.data.name == "folders":
+        batch = protocol.training.batch * 3 * protocol.data.side**2
+        needed = 2 * default_workers() * (PREFETCH + 1) * batch
+    if room is None:
+        return Finding("shared memory", True, "not known here")
+    detail = f"{room / 2**20:,.0f} MiB in {limits.SHARED}, {needed / 2**20:,.0f} MiB needed"
+    return Finding("shared memory", room >= needed, detail)
 
 
 def data(protocol: Protocol) -> Finding:

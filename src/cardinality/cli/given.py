@@ -28,6 +28,7 @@ def evaluate_command(
         Literal["bilinear", "bicubic"],
         typer.Option("--interpolation", help="Torchvision's weights: bilinear; ours: bicubic."),
     ] = "bilinear",
+    key: Annotated[str | None, typer.Option("--key", help="Of a checkpoint's weights.")] = None,
     device: ComputeOn = "auto",
     results: ResultsOption = None,
 ) -> None:
@@ -45,7 +46,7 @@ def evaluate_command(
     folder = (results or workspace() / "results") / "evaluations"
     machine = detect(device)
     check_usable(machine.device)
-    state, metadata = load_weights(weights)
+    state, metadata = load_weights(weights, key)
     statistics, way = statistics_of(metadata), counting.way(metadata, machine)
     net = net_with(state, weights, Setting.parse(setting), depth, stem)
     samples = looks.find_samples(data, net.architecture.classes)

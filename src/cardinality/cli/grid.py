@@ -21,6 +21,7 @@ from cardinality.cli.options import (
     SeedsOption,
     parse_duration,
 )
+from cardinality.common.errors import UserError
 from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
@@ -256,6 +257,10 @@ def _shown(file: Path) -> Path:
 
 
 def doctor_command(
+    ablation: Annotated[
+        str | None,
+        typer.Argument(metavar="[ABLATION]", help="Check for this table; by default for all."),
+    ] = None,
     protocol: ProtocolOption = "quick",
     device: ComputeOn = "auto",
     results: ResultsOption = None,
@@ -266,11 +271,12 @@ def doctor_command(
     from cardinality.common.workspace import names
     from cardinality.experiment.plan import ABLATIONS
 
-    opened = [
-        _open(name, protocol, None, device, results, data) for name in names(ABLATIONS, ".yaml")
-    ]
+    asked = names(ABLATIONS, ".yaml") if ablation is None else [ablation]
+    opened = [_open(name, protocol, None, device, results, data) for name in asked]
     plans = [plan for plan, _, _ in opened if plan.ablation.trains]
     _, found, machine = opened[0]
+    if not plans:
+        raise UserError(f"{ablation}: trains nothing, so there is nothing to check")
     passed = True
     for finding in examine(plans, machine, found.folder):
         passed &= finding.passed

@@ -1,8 +1,9 @@
 """What several commands take: arguments and options, and how they are read."""
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_type_hints
 
 import typer
 
@@ -10,13 +11,23 @@ from cardinality.architecture.settings import Role
 from cardinality.common.errors import UserError
 
 DeviceOption = Literal["auto", "cpu", "cuda"]
+# A million runs would fill the memory before the first is planned.
+MOST_SEEDS = 1000
+# Python's int() and float() take more: 1_0, digits of other scripts, nan, 5,000 digits.
+PLAIN: dict[type, tuple[re.Pattern[str], str]] = {
+    int: (re.compile(r"-?[0-9]{1,18}"), "digits, such as 10"),
+    float: (re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?"), "such as 1.5"),
+}
 
 AblationArgument = Annotated[
     str, typer.Argument(metavar="ABLATION", help="A name (table3) or a .yaml file.")
 ]
 ProtocolOption = Annotated[str, typer.Option("--protocol", help="A name (quick) or a .yaml file.")]
 SeedsOption = Annotated[
-    int | None, typer.Option("--seeds", min=1, help="How many seeds; by default the protocol's.")
+    int | None,
+    typer.Option(
+        "--seeds", min=1, max=MOST_SEEDS, help="How many seeds; by default the protocol's."
+    ),
 ]
 ResultsOption = Annotated[
     Path | None,
@@ -36,8 +47,48 @@ OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="SETTING", help="Only this setting.")
 ]
 DepthOption = Annotated[Role | None, typer.Option("--depth", help="Only the depth of this role.")]
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Only this seed.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, max=MOST_SEEDS - 1, help="Only this seed.")
+]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
+
+
+def check_numbers(commands: Mapping[str, Callable[..., None]], arguments: Sequence[str]) -> None:
+    """See that every option of a command that is a number got a plain one.
+
+    In one place for all commands and ahead of their parser, so that no option can be forgotten.
+
+    Args:
+        commands: by name.
+        arguments: of the command line.
+
+    Raises:
+        UserError: an option got something that two readers would read differently.
+    """
+    name = next((argument for argument in arguments if argument in commands), None)
+    numbers = {} if name is None else _numbers(commands[name])
+    following = [*arguments[1:], ""]
+    for argument, after in zip(arguments, following, strict=True):
+        option, equals, value = argument.partition("=")
+        if option not in numbers:
+            continue
+        text = value if equals else after
+        pattern, allowed = PLAIN[numbers[option]]
+        if not pattern.fullmatch(text) and not (text == "" or (not equals and text[:2] == "--")):
+            raise UserError(f"{option}: {text!r:.80} is no plain number; allowed: {allowed}")
+
+
+def _numbers(command: Callable[..., None]) -> dict[str, type]:
+    """The options of a command that are numbers, and of which kind."""
+    found: dict[str, type] = {}
+    for hint in get_type_hints(command, include_extras=True).values():
+        kinds = {*get_args(hint)[:1], *get_args(get_args(hint)[0] if get_args(hint) else hint)}
+        for kind in kinds & {int, float}:
+            for option in getattr(hint, "__metadata__", ()):
+                # In an annotation typer has the first name in the place of the default.
+                names = (option.default, *(option.param_decls or ()))
+                found.update({n: kind for n in names if isinstance(n, str) and n[:2] == "--"})
+    return found
 
 
 def parse_duration(text: str) -> float:
@@ -46,7 +97,7 @@ def parse_duration(text: str) -> float:
     Raises:
         UserError: not of that form.
     """
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    match = re.fullmatch(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,8})s)?", text)
     if match is None or not text:
         raise UserError(f"--stop-after {text!r}: allowed are times like 90s, 9m, 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())

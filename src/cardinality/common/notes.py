@@ -3,8 +3,10 @@
 import sys
 from functools import lru_cache
 
+from cardinality.common.text import terminal
+
 
 @lru_cache(maxsize=256)
 def note(text: str) -> None:
     """Say something once in the life of a process."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+    print(f"note: {terminal(text)}", file=sys.stderr, flush=True)

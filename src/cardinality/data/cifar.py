@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cardinality.common.errors import UserError
-from cardinality.data.decoding import ENDINGS, decode
+from cardinality.data.checks import check_names
+from cardinality.data.decoding import decode
 from cardinality.data.images import Images, ImageSet, Statistics
-from cardinality.data.listing import Split, fingerprint, list_files
+from cardinality.data.listing import Split, fingerprint, list_files, scan
 from cardinality.experiment.datasets import Cifar
 
 # Part of the cache's name; to be raised when the same files would give other arrays.
@@ -105,26 +106,14 @@ def read_folders(folder: Path) -> Images:
     Raises:
         UserError: a folder is missing, the classes differ, or a file is no image of 32 x 32.
     """
-    names = _classes(folder / "train")
-    if _classes(folder / "test") != names:
-        raise UserError(f"{folder}: train and test have other classes; allowed: the same folders")
-    train, test = (_read_split(folder / which, names) for which in ("train", "test"))
-    return Images(train, test, names, STATISTICS[folder.name])
+    train, test = (scan(folder / which) for which in ("train", "test"))
+    check_names(train, test)
+    first, second = _read_split(train), _read_split(test)
+    return Images(first, second, tuple(train.classes), STATISTICS[folder.name])
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; allowed: train/CLASS/* and test/CLASS/*")
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
-
-
-def _read_split(folder: Path, names: tuple[str, ...]) -> ImageSet:
-    paths = [
-        (path, label)
-        for label, name in enumerate(names)
-        for path in (folder / name).iterdir()
-        if path.suffix.lower() in ENDINGS
-    ]
+def _read_split(split: Split) -> ImageSet:
+    paths = [(Path(name), label) for name, label in split.samples()]
 
     def pixels(item: tuple[Path, int]) -> NDArray[np.uint8]:
         decoded = decode(item[0])

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from cardinality.common.files import written_aside
+from cardinality.common.files import look, written_aside
+from cardinality.common.locks import held
 from cardinality.common.notes import note
 from cardinality.common.workspace import workspace
 from cardinality.data import cifar, digits
@@ -122,8 +122,8 @@ def _cached(data: Digits | Cifar, path: Path, *names: str) -> dict[str, NDArray[
 
     Several processes may want it at once; the first makes it, the others wait.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    way_out = "$XDG_CACHE_HOME and --data on a local disk"
+    with held(path.with_suffix(".lock"), way_out):
         if path.exists():
             try:
                 return _load(path, names)
@@ -136,6 +136,7 @@ def _cached(data: Digits | Cifar, path: Path, *names: str) -> dict[str, NDArray[
 
 def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     """Read arrays; every byte of each is held to the checksum that the archive has of it."""
+    look(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in names or arrays.files}
 

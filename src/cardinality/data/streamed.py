@@ -4,20 +4,23 @@ A worker is told for each image which file to read and, in training, the seed of
 an epoch sees depends on the run's seed and the epoch alone, however many workers there are.
 """
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
+from cardinality.common.errors import UserError
+from cardinality.common.text import line
 from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.listing import Sample
 from cardinality.experiment.datasets import Folders
+from cardinality.host import limits
 from cardinality.host.processes import end_with_parent
 
 # The authors' datasets/transforms.lua scales bicubically; it does not smooth before it makes
@@ -25,8 +28,15 @@ from cardinality.host.processes import end_with_parent
 INTERPOLATION = v2.InterpolationMode.BICUBIC
 # Batches that each worker keeps ready.
 PREFETCH = 4
+# So long a loader waits for a batch before it says that none came; slow disks take seconds.
+PATIENCE = 600.0
 # More do not help: docs/data.md has the rates.
 MOST_WORKERS = 16
+
+# What helps where processes have too little memory to share.
+ENLARGE = "allowed: more of it (docker run --shm-size=8g), or a smaller batch"
+
+Loaded = TypeVar("Loaded")
 
 # What a worker is asked for: the file, its label and in training the seed of its crop.
 Request = tuple[str, int, int | None]
@@ -126,10 +136,13 @@ class StreamedImages:
         # from a clean one, once a run, because they persist from epoch to epoch.
         context = torch.multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__])
+        self.workers = default_workers() if workers is None else workers
+        self.room_is_checked = False
         self.loader = DataLoader(
             Decoder(data),
             batch_sampler=self.requests,
-            num_workers=default_workers() if workers is None else workers,
+            num_workers=self.workers,
+            timeout=PATIENCE,
             collate_fn=collate,
             pin_memory=device.type == "cuda",
             prefetch_factor=PREFETCH,
@@ -190,13 +203,49 @@ class StreamedImages:
         self, requests: list[Request], size: int
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
         """For each batch its first image's place, and pixels (B, side, side, 3) with labels."""
+        if not self.room_is_checked:  # later the loader's own batches lie there
+            check_room(self.workers * PREFETCH * min(size, len(self)) * 3 * self.data.side**2)
+            self.room_is_checked = True
         starts = range(0, len(requests), size)
         self.requests[:] = [requests[start : start + size] for start in starts]
-        for start, batch in zip(starts, self.loader, strict=True):
+        for start, batch in zip(starts, patiently(self.loader), strict=True):
             if isinstance(batch, str):
                 raise UnreadableImage(batch)
             pixels, labels = (part.to(self.device, non_blocking=True) for part in batch)
             yield start, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
+
+
+def check_room(needed: int) -> None:
+    """See that batches of so many bytes in all have room where processes share memory.
+
+    Raises:
+        UserError: they have not; a worker would be killed, or waited for.
+    """
+    room = limits.shared_memory()
+    if room is not None and room < needed:
+        raise UserError(
+            f"{limits.SHARED}: {room / 2**20:,.0f} MiB are free, and loaders keep"
+            f" {needed / 2**20:,.0f} MiB of batches there; {ENLARGE}"
+        )
+
+
+def patiently(loader: Iterable[Loaded]) -> Iterator[Loaded]:
+    """What a loader with a timeout gives; that none came, or a worker died, is said with why.
+
+    Raises:
+        UserError: it came to an end before its time.
+    """
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader" not in str(error):
+            raise
+        room = (limits.shared_memory() or 0) / 2**20
+        first = line(str(error).splitlines()[0], 150)
+        raise UserError(
+            f"a loader gave no batch ({first}); {room:,.0f} MiB are free in {limits.SHARED};"
+            f" {ENLARGE}, and disks that answer"
+        ) from None
 
 
 def _begin(_worker: int) -> None:
@@ -209,4 +258,4 @@ def default_workers() -> int:
 
     How many there are changes no bit of any batch.
     """
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(limits.cores(), MOST_WORKERS)

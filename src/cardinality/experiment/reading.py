@@ -13,25 +13,68 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from cardinality.common.errors import UserError
+from cardinality.common.files import read_text
 from cardinality.common.strict import Strict
+from cardinality.common.text import line
 from cardinality.experiment import based_on
 
 LARGEST_FILE = 100_000  # bytes; the suite's own are under 3,000
+LONGEST_KEY = 100
+
+
+# What every reader takes for the same number or word, whether it reads YAML 1.1 or 1.2.
+PLAIN = re.compile(
+    r"[-+]?(0|[1-9][0-9]{0,17})"
+    r"|[-+]?([0-9]{1,30}\.[0-9]{0,30}|\.[0-9]{1,30})([eE][-+]?[0-9]{1,3})?"
+    r"|[-+]?[0-9]{1,30}[eE][-+]?[0-9]{1,3}"
+    r"|true|True|TRUE|false|False|FALSE|null|Null|NULL|~|"
+)
+# 1.2 has a number of its own, 1.1 has times and words that 1.2 does not have; digits that are no
+# plain number (064, 1_000, 5,000 of them) are read in as many ways as there are readers.
+OTHERWISE = re.compile(
+    r"[-+]?0o[0-7_]+|[-+]?0[0-9_]+|[-+]?0x[0-9a-f_]+|[-+]?0b[01_]+|[-+]?[0-9][0-9_]*"
+    r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|[-+]?\.(inf|nan)|y|n|yes|no|on|off|=|<<",
+    re.IGNORECASE,
+)
+# Control characters but for line ends and tabs, halves of characters, and turns of direction.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses aliases and repeated keys, and reads 1e-4 as a number."""
+    """SafeLoader that refuses what two readers would read differently; it reads 1e-4 as a number.
+
+    Aliases, tags, repeated keys, and characters that nobody sees are refused as well.
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=mark)
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            raise _problem_at(event, "aliases are not allowed")
+        if getattr(event, "tag", None) is not None:
+            raise _problem_at(event, f"a tag ({event.tag}); allowed: values without")
+        if isinstance(event, yaml.ScalarEvent):
+            if UNSEEN.search(event.value):
+                raise _problem_at(event, "a text has control characters; allowed: printable ones")
+            if event.implicit[0] and self._is_ambiguous(event.value):
+                raise _problem_at(
+                    event,
+                    f"{line(event.value, 40)!r} is read differently by YAML 1.1 and 1.2; allowed:"
+                    " a number like 64 or 0.5, true or false, or a text in quotes",
+                )
         return super().compose_node(parent, index)
+
+    def _is_ambiguous(self, value: str) -> bool:
+        if PLAIN.fullmatch(value):
+            return False
+        kind = self.resolve(yaml.ScalarNode, value, (True, False))
+        return bool(OTHERWISE.fullmatch(value)) or kind != "tag:yaml.org,2002:str"
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.tag != "tag:yaml.org,2002:str":
+            if key.tag != "tag:yaml.org,2002:str" or len(key.value) > LONGEST_KEY:
                 raise yaml.MarkedYAMLError(
                     problem="a key is no word; allowed: names as keys", problem_mark=key.start_mark
                 )
@@ -43,9 +86,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-# YAML 1.1 wants a dot in a number with an exponent and reads 1e-4 as text; YAML 1.2 does not.
+def _problem_at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)  # type: ignore[arg-type] # of either parser
+
+
+# YAML 1.1 wants a dot and a sign in a number with an exponent and reads 1e-4 as text; YAML 1.2 and
+# whoever writes it do not.
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
 )
 
 Model = TypeVar("Model", bound=Strict)
@@ -80,15 +130,9 @@ def load(path: Path, model: type[Model], bases: str | None = None) -> Model:
 
 def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     """The keys and values of one file."""
+    text = read_text(path, LARGEST_FILE)
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UserError(f"{path}: larger than {LARGEST_FILE:,} bytes")
-        text = path.read_text(encoding="utf-8")
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader made stricter
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text") from None
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise UserError(f"{path}: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
@@ -99,7 +143,9 @@ def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
 def _yaml_problem(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return line(error, 200) or type(error).__name__
 
 
 def _keys(model: type[BaseModel]) -> str:

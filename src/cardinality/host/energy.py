@@ -43,7 +43,7 @@ class Meter:
 def _packages() -> float | None:
     """Joules of all of this machine's packages since some moment."""
     try:
-        counted = [int(path.read_text()) for path in _counters()]
+        counted = [int(path.read_text(encoding="utf-8")) for path in _counters()]
     except (OSError, ValueError):
         return None
     return sum(counted) / 1e6 if counted else None

@@ -2,13 +2,14 @@
 
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cardinality.common.errors import UserError
-from cardinality.host import kernel
+from cardinality.host import kernel, limits
 
 Device = Literal["cpu", "cuda"]
 DEVICE_NAMES: dict[Device, str] = {"cpu": "CPU", "cuda": "GPU"}
@@ -61,7 +62,7 @@ def detect(device: Literal["auto", "cpu", "cuda"] = "auto") -> Machine:
             raise UserError("device cuda: the NVIDIA driver shows no GPU here; allowed: auto, cpu")
     flags, name = _cpu()
     bfloat16, own = bool(flags & BFLOAT16_FLAGS), kernel.load() is not None
-    return Machine("cpu", name, len(os.sched_getaffinity(0)), bfloat16, own)
+    return Machine("cpu", name, limits.cores(), bfloat16, own)
 
 
 def check_usable(device: Device) -> None:
@@ -92,11 +93,45 @@ def _cpu() -> tuple[frozenset[str], str]:
     listing = Path("/proc/cpuinfo")
     fields: dict[str, str] = {}
     if listing.exists():
-        pairs = (line.partition(":") for line in listing.read_text().splitlines())
+        pairs = (
+            line.partition(":")
+            for line in listing.read_text(encoding="utf-8", errors="replace").splitlines()
+        )
         for key, _, value in pairs:
             fields.setdefault(key.strip(), value.strip())
     flags = fields.get("flags", fields.get("Features", ""))
     return frozenset(flags.split()), fields.get("model name", platform.machine())
+
+
+def _is_named(name: str, number: int, gpu: Any) -> bool:
+    """Whether CUDA_VISIBLE_DEVICES names a GPU, or a slice of it (MIG).
+
+    CUDA takes the beginning of a name, too; anything else hides all.
+    """
+    import pynvml
+
+    if name.startswith("GPU-"):
+        return bool(pynvml.nvmlDeviceGetUUID(gpu).startswith(name))
+    if name.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-UUID/INSTANCE/COMPUTE
+        return bool(f"MIG-{pynvml.nvmlDeviceGetUUID(gpu)}".startswith(name.partition("/")[0]))
+    if name.startswith("MIG-"):
+        return any(slice_.startswith(name) for slice_ in _slices(gpu))
+    return name == str(number)
+
+
+def _slices(gpu: Any) -> Iterator[str]:
+    """The names of a GPU's slices."""
+    import pynvml
+
+    try:
+        count = pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)
+    except pynvml.NVMLError:
+        return
+    for number in range(count):
+        try:
+            yield pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, number))
+        except pynvml.NVMLError:  # there is none of this number
+            continue
 
 
 @lru_cache(maxsize=1)
@@ -116,13 +151,7 @@ def _gpu() -> Machine | None:
     try:
         every = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
         handle = next(
-            (
-                gpu
-                for number, gpu in enumerate(every)
-                # CUDA takes the beginning of a name, too; anything else hides all.
-                if first == str(number)
-                or (first.startswith("GPU-") and pynvml.nvmlDeviceGetUUID(gpu).startswith(first))
-            ),
+            (gpu for number, gpu in enumerate(every) if _is_named(first, number, gpu)),
             None,
         )
         if handle is None:
@@ -130,6 +159,6 @@ def _gpu() -> Machine | None:
         major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
         name = pynvml.nvmlDeviceGetName(handle)
         # Tensor cores multiply bfloat16 from Ampere (compute capability 8) on.
-        return Machine("cuda", name, len(os.sched_getaffinity(0)), major >= 8)
+        return Machine("cuda", name, limits.cores(), major >= 8)
     finally:
         pynvml.nvmlShutdown()

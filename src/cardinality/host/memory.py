@@ -49,7 +49,7 @@ def start_peak(device: "torch.device") -> bool:
         library.malloc_trim(0)
     try:
         # VmHWM starts from what is held now (proc(5)).
-        with (PROCESS / "clear_refs").open("r+") as file:
+        with (PROCESS / "clear_refs").open("r+", encoding="utf-8") as file:
             file.write("5")
     except OSError:
         return False
@@ -65,5 +65,5 @@ def peak(device: "torch.device") -> int | None:
     status = PROCESS / "status"
     if not status.exists():
         return None
-    lines = (line.split() for line in status.read_text().splitlines())
+    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
     return next((1024 * int(line[1]) for line in lines if line[0] == "VmHWM:"), None)

@@ -131,7 +131,12 @@ def _git(*arguments: str) -> str | None:
     try:
         command = ("git", "-C", str(root), *arguments)
         answer = subprocess.run(  # noqa: S603 -- our own words
-            command, capture_output=True, text=True, check=True, env=_without(MISLEADING)
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            env=_without(MISLEADING),
         )
     except (OSError, subprocess.CalledProcessError):
         return None

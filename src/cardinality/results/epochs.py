@@ -2,14 +2,17 @@
 
 import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cardinality.common.files import written_aside
+from cardinality.common.files import read_text, written_aside
 
 LARGEST = 10_000_000  # bytes; 10,000 epochs are some 2,000,000
+# Python's float() takes 1_0 and the digits of other scripts as well.
+PLAIN = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,13 @@ def read_epochs(path: Path) -> list[dict[str, float]]:
 
     Raises:
         ValueError: it has not the epochs 1, 2, 3 and so on, or holds what is no number.
-        OSError: it cannot be read.
+        UserError: it cannot be read.
     """
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"larger than {LARGEST:,} bytes")
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+    text = read_text(path, LARGEST)
+    try:
+        lines = list(csv.DictReader(text.splitlines()))
+    except csv.Error as error:  # a cell of more than 128 KB
+        raise ValueError(f"no CSV: {error}") from None
     rows = [{key: _number(value) for key, value in line.items()} for line in lines]
     if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)):
         raise ValueError("has not the epochs 1, 2, 3 and so on")
@@ -64,6 +68,6 @@ def _number(text: Any) -> float:
     if not isinstance(text, str):
         raise ValueError("a line has more or fewer values than columns")
     value = float(text) if text else math.nan
-    if text and not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number")
+    if text and not (math.isfinite(value) and PLAIN.fullmatch(text)):
+        raise ValueError(f"{text[:40]!r} is no finite number")
     return value

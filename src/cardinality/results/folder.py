@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from cardinality.common.errors import UserError
-from cardinality.common.files import aside_of, sync
+from cardinality.common.files import aside_of, guard, read_bytes, sync
 from cardinality.results.epochs import Epoch, read_epochs, write_epochs
-from cardinality.results.images import Correct, checksum
+from cardinality.results.images import LARGEST, Correct, checksum
 from cardinality.results.records import Record, parse
 
 Status = Literal["done", "failed", "diverged", "missing"]
@@ -34,6 +34,9 @@ class Results:
     """The results of one protocol; every path of the suite's output comes from here."""
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        guard(self.folder)
 
     @property
     def tables(self) -> Path:
@@ -130,6 +133,8 @@ class Results:
             if len(rows) != record.sittings[-1].last_epoch:
                 raise ValueError(f"expected the epochs 1 to {record.sittings[-1].last_epoch}")
             _hold_to_final(record, rows)
+        except UserError:
+            raise
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from None
         return rows
@@ -147,7 +152,7 @@ class Results:
             images = record.final.images
             if images is None:
                 raise ValueError("the record does not say of how many images")
-            packed = path.read_bytes()
+            packed = read_bytes(path, LARGEST)
             if checksum(packed) != record.correct_checksum:
                 raise ValueError("not the file that the record has the checksum of")
             correct = Correct.unpack(packed, images)
@@ -156,6 +161,8 @@ class Results:
                     f"sums to an error of {correct.error:.4f} %, the record says"
                     f" {record.final.top1_error:.4f} %"
                 )
+        except UserError:
+            raise
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from None
         return correct

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pydantic import ValidationError, model_validator
 
 from cardinality.common.errors import UserError
-from cardinality.common.files import written_aside
+from cardinality.common.files import read_text, written_aside
 from cardinality.common.strict import Strict
+from cardinality.common.text import line
 
 LARGEST = 100_000_000  # bytes; ImageNet's is some 250,000
 
@@ -58,11 +59,10 @@ class TestImages(Strict):
             UserError: the file is not there or holds something else.
         """
         try:
-            if path.stat().st_size > LARGEST:
-                raise UserError(f"{path}: larger than {LARGEST:,} bytes")
-            return cls.model_validate_json(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
+            return cls.model_validate_json(read_text(path, LARGEST))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            reason = line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 200)
             raise UserError(f"{path}: no list of evaluated images: {reason}") from None
 
 

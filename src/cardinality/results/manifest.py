@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from cardinality.common.files import written_aside
+from cardinality.common.files import read_text, written_aside
 
 NAME = "manifest.sha256"
 # What of a protocol's results is measured; the rest is rendered from it.
@@ -17,11 +17,15 @@ LARGEST = 50_000_000  # bytes
 
 
 def read(folder: Path) -> dict[str, str]:
-    """The files that the repository brings, by their path below the folder, and their SHA-256."""
+    """The files that the repository brings, by their path below the folder, and their SHA-256.
+
+    Raises:
+        UserError: there is a list and it cannot be read.
+    """
     path = folder / NAME
-    if not path.is_file() or path.stat().st_size > LARGEST:
+    if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = read_text(path, LARGEST).splitlines()
     found = (re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line) for line in lines)
     return {match[2]: match[1] for match in found if match is not None}
 

@@ -11,7 +11,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from cardinality.common.files import written_aside
+from cardinality.common.errors import UserError
+from cardinality.common.files import look, written_aside
 from cardinality.common.strict import Strict
 from cardinality.data.images import Identity, Kind
 from cardinality.results.records import Checksum, Sitting
@@ -56,6 +57,7 @@ def read_header(path: Path) -> Header:
         Unsound: there is none.
         OSError: the file cannot be read.
     """
+    _look(path)
     with path.open("rb") as file:
         return _header(file.readline(LARGEST_HEADER))
 
@@ -67,11 +69,20 @@ def read_checkpoint(path: Path) -> tuple[Header, bytes]:
         Unsound: the bytes are not those that were written.
         OSError: the file cannot be read.
     """
+    _look(path)
     with path.open("rb") as file:
         header, content = _header(file.readline(LARGEST_HEADER)), file.read()
     if hashlib.sha256(content).hexdigest() != header.sha256:
         raise Unsound("its bytes are not those that were written")
     return header, content
+
+
+def _look(path: Path) -> None:
+    """See that it is a plain file: a pipe would be waited for."""
+    try:
+        look(path)
+    except UserError as error:
+        raise Unsound(str(error)) from None
 
 
 def write_checkpoint(path: Path, header: Header, content: bytes) -> None:
@@ -84,7 +95,7 @@ def write_checkpoint(path: Path, header: Header, content: bytes) -> None:
 def _header(line: bytes) -> Header:
     try:
         return Header.model_validate_json(line)
-    except ValidationError:
+    except (ValidationError, RecursionError):
         raise Unsound("it does not begin as a checkpoint of this revision does") from None
 
 

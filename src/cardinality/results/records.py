@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from cardinality.common.errors import UserError
+from cardinality.common.files import read_text
 from cardinality.common.strict import Strict
+from cardinality.common.text import line
 from cardinality.data.images import Identity, Kind
 from cardinality.experiment.plan import Numerics, Run, digest
 from cardinality.host.provenance import Provenance
@@ -220,17 +222,18 @@ def parse(path: Path) -> Record:
         UserError: it cannot be read, or is another run's than its folder's name says.
     """
     try:
-        if path.stat().st_size > LARGEST_RECORD:
-            raise UserError(f"{path}: larger than {LARGEST_RECORD:,} bytes, so no record of ours")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path, LARGEST_RECORD))
         # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
         record = Record.model_validate_json(json.dumps(_of_today(content)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {key}: {first['msg']}; no record of ours") from None
-    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: no record of ours: {error}") from None
+        told = line(f"{key}: {first['msg']}", 200)
+        raise UserError(f"{path}: {told}; no record of ours") from None
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: no record of ours: {line(error, 200)}") from None
     if record.name != path.parent.name or not record.name.endswith(digest(record.configuration)):
         raise UserError(f"{path}: is the record of another run than its folder's name says")
     return record

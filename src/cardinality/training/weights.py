@@ -9,22 +9,22 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cardinality.architecture.settings import Architecture, Setting, Stem
 from cardinality.common.errors import UserError
 from cardinality.common.files import written_aside
+from cardinality.common.text import line
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.images import Statistics
 from cardinality.experiment.plan import Numerics
 from cardinality.host.machine import Precision
 from cardinality.nets.network import ResNeXt
 from cardinality.training.trainer import Trainer
+from cardinality.training.wrappings import kind_of, read_torch, unwrap
 
-# Under which key checkpoints keep the net: this suite's training, torchvision's references.
-CHECKPOINT_KEYS = ("net", "model", "state_dict")
 MOST_THREADS = 4096  # what a file says is not believed beyond that
 
 
@@ -96,44 +96,37 @@ def weights_checksum(net: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_weights(path: Path, key: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read weights and what the file says of them, without running anything in it.
 
-    A file that ends in ``.safetensors`` is one; any other is read with torch's ``weights_only``,
-    which refuses pickles that hold more than tensors and plain values.
+    What is wrapped around them is taken off, see `cardinality.training.wrappings`. Where a file
+    has several sets of weights, ``choice`` says which was taken.
+
+    Args:
+        path: .safetensors or torch's, told apart by what they begin with.
+        key: of a checkpoint, under which the weights stand; by default as is usual.
 
     Raises:
         UserError: no such file, a damaged one, or one that holds something else.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; allowed: .safetensors, or weights saved by torch")
-    try:
-        if path.suffix == ".safetensors":
+    kind = kind_of(path)
+    metadata: dict[str, str] = {}
+    content: Any
+    if kind == "safetensors":
+        try:
             with safe_open(path, framework="pt") as file:
-                weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 -- no dict
-                return weights, dict(file.metadata() or {})
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as weights: {_first_line(error)}") from None
-    except Exception:  # pickle.UnpicklingError and whatever a damaged pickle leads to
-        # Torch's own message advises to read it without that protection.
-        raise UserError(
-            f"{path}: refused; allowed: .safetensors, or a file of torch with tensors alone"
-        ) from None
-    return _state(content, path), {}
-
-
-def _state(content: Any, path: Path) -> dict[str, Tensor]:
-    for key in CHECKPOINT_KEYS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{path}: holds no weights; allowed: names with tensors")
-    for name, value in content.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise UserError(f"{path}: {name!r} is no tensor; allowed: names with tensors")
-    return dict(content)
+                content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no dict
+                metadata = dict(file.metadata() or {})
+        except Exception as error:  # SafetensorError, and what its header leads to in torch
+            raise UserError(
+                f"{path}: is cut or damaged, and cannot be read as weights: {_first_line(error)}"
+            ) from None
+    else:
+        content = read_torch(path, kind)
+    found = unwrap(content, path, key)
+    if found.choice is not None:
+        metadata["choice"] = found.choice
+    return found.weights, metadata
 
 
 def net_with(
@@ -149,8 +142,12 @@ def net_with(
     try:
         base, classes = len(weights["conv1.weight"]), len(weights["fc.weight"])
     except (KeyError, TypeError):
+        missing = [name for name in ("conv1.weight", "fc.weight") if name not in weights]
+        headless = missing == ["fc.weight"]
+        why = " (weights without a classifier have no error)" if headless else ""
         raise UserError(
-            f"{path}: has no conv1.weight and fc.weight; allowed: a ResNeXt's"
+            f"{path}: has no {' and no '.join(missing) or 'weights of a net'}{why}; it has"
+            f" {line(', '.join([*weights][:3]), 100)}; allowed: a ResNeXt's"
         ) from None
     architecture = Architecture(
         setting,
@@ -167,7 +164,7 @@ def net_with(
         theirs, ours = weights.get(name), expected.get(name)
         if theirs is None or ours is None or theirs.shape != ours.shape:
             raise UserError(
-                f"{path}: no weights of {setting} at depth {depth}: {name} is"
+                f"{path}: no weights of {setting} at depth {depth}: {line(name, 100)} is"
                 f" {_shape(theirs)}, expected {_shape(ours)}"
             )
     net = ResNeXt(architecture)
@@ -180,5 +177,4 @@ def _shape(tensor: Tensor | None) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return " ".join(lines[0].split())[:200]
+    return line((str(error).strip().splitlines() or [type(error).__name__])[0], 200)
