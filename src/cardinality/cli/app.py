@@ -14,6 +14,7 @@ from cardinality.cli.arithmetic import inspect_command, solve_command
 from cardinality.cli.check import verify_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
+from cardinality.cli.meaning import claims_command, compare_command
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import VARIABLE
 
@@ -27,6 +28,8 @@ for command in (
     plan_command,
     run_command,
     render_command,
+    claims_command,
+    compare_command,
     verify_command,
     doctor_command,
     evaluate_command,

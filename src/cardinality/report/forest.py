@@ -12,6 +12,7 @@ from cardinality.report.canvas import COLOURS, PAPER, reach
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 ROW = 0.34  # inches
 OURS = COLOURS[0]
@@ -72,6 +73,8 @@ def forest(
     label: str,
     paper: str,
     ours: str = "measured here",
+    handles: "Sequence[Line2D] | None" = None,
+    interval: str = "95 % interval",
 ) -> None:
     """Draw each group in a panel of its own, since effects of unlike questions are of unlike size.
 
@@ -82,6 +85,8 @@ def forest(
         label: of the axes.
         paper: what the paper's points are called in the legend.
         ours: what ours are.
+        handles: of the legend, where colours say something of their own.
+        interval: what the intervals are, for the legend.
     """
     groups = list(dict.fromkeys(dot.group for dot in dots))
     members = [[dot for dot in dots if dot.group == group] for group in groups]
@@ -96,7 +101,12 @@ def forest(
         axes.set_title(group, loc="left")
     panels[-1].set_xlabel(label)
     figure.suptitle(title)
-    _legend(figure, dots, paper, ours)
+    shown = (
+        _handles(dots, paper, f"{ours}, mean and {interval}", f"{ours}, one pair")
+        if handles is None
+        else list(handles)
+    )
+    figure.legend(handles=shown, loc="outside lower center", ncols=min(5, len(shown)))
 
 
 def _panel(axes: "Axes", dots: Sequence[Dot]) -> None:
@@ -137,18 +147,18 @@ def _dot(axes: "Axes", dot: Dot, place: int, ends: tuple[float, float]) -> None:
     axes.plot(dot.mean, y, "o", color=dot.colour, markerfacecolor=face, markersize=6)
 
 
-def _legend(figure: "Figure", dots: Sequence[Dot], paper: str, ours: str) -> None:
+def _handles(dots: Sequence[Dot], paper: str, several: str, one: str) -> "list[Line2D]":
     from matplotlib.lines import Line2D
 
-    def dot(face: str, **style: Any) -> Line2D:
+    def dot(face: str, **style: Any) -> "Line2D":
         return Line2D([], [], color=OURS, marker="o", markerfacecolor=face, **style)
 
-    handles = [dot(OURS, label=f"{ours}, mean and 95 % interval")]
+    handles = [dot(OURS, label=several)]
     if any(dot.pairs == 1 for dot in dots):
-        handles.append(dot("white", linestyle="", label=f"{ours}, one pair"))
+        handles.append(dot("white", linestyle="", label=one))
     if not all(math.isnan(dot.paper) for dot in dots):
         handles.append(Line2D([], [], color=PAPER, marker="s", linestyle="", label=paper))
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    return handles
 
 
 def described(dot: Dot) -> str:

@@ -1,4 +1,4 @@
-r"""Tables as LaTeX, for those who write a paper: needs ``\usepackage{booktabs}`` and nothing else."""
+r"""Tables as LaTeX, for those who write a paper; they need ``\usepackage{booktabs}`` alone."""
 
 from collections.abc import Sequence
 
@@ -36,9 +36,7 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(sign, sign) for sign in plain)
 
 
-def table(
-    columns: dict[str, pd.Series], caption: str, notes: Sequence[str], label: str
-) -> str:
+def table(columns: dict[str, pd.Series], caption: str, notes: Sequence[str], label: str) -> str:
     """A floating table with its notes below.
 
     Args:

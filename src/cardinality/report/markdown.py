@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -71,6 +72,11 @@ def to_markdown(columns: dict[str, pd.Series]) -> str:
     sides = ["left" if heading in LEFT else "right" for heading in columns]
     frame = pd.DataFrame(columns)
     return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
+
+
+def columns_of(lines: Sequence[Mapping[str, str]]) -> dict[str, pd.Series]:
+    """Columns by heading, from lines that all have the same ones."""
+    return {heading: pd.Series([line[heading] for line in lines]) for heading in lines[0]}
 
 
 def trained(table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series]:

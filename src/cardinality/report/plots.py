@@ -38,7 +38,14 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
         c = np.array([_cardinality(setting) for setting in lines.setting], dtype=float)
         # Depths stand side by side at each C, so that none hides another.
         c *= 2 ** (0.16 * (place - (len(depths) - 1) / 2))
-        _errors(left, c, lines, seeds[seeds.depth == depth], colour, f"depth {depth}, {_span('n', lines.n)}")
+        _errors(
+            left,
+            c,
+            lines,
+            seeds[seeds.depth == depth],
+            colour,
+            f"depth {depth}, {_span('n', lines.n)}",
+        )
         _differences(right, c, lines, colour, depth)
     for axes in (left, right):
         cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
@@ -67,9 +74,7 @@ def _errors(
     axes.plot([], [], "o-", color=colour, fillstyle="none", label=name)
 
 
-def _differences(
-    axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str, depth: int
-) -> None:
+def _differences(axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str, depth: int) -> None:
     """Means of Δ with intervals, filled; over one pair hollow, without any."""
     compared = (lines.reference != ITSELF).to_numpy()
     mean = lines.top1_error_difference.to_numpy()
@@ -172,10 +177,14 @@ def parameters_data(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
-    """Every Δ of a table as the lines of a forest plot, what dropping the shortcuts costs included.
-    """
+    """Every Δ of a table as lines of a forest plot, and what dropping the shortcuts costs."""
     dots = [
-        _dot(line, _name(line, table), f"Δ to the {plan.ablation.reference} row", "top1_error_difference")
+        _dot(
+            line,
+            _name(line, table),
+            f"Δ to the {plan.ablation.reference} row",
+            "top1_error_difference",
+        )
         for _, line in table.iterrows()
         if line.reference != ITSELF
     ]
