@@ -114,7 +114,7 @@ def reach(values: list[float], ends: list[float]) -> tuple[float, float]:
     """
     known = [value for value in [0.0, *values] if not math.isnan(value)]
     low, high = min(known), max(known)
-    room = max(2.0 * (high - low), 1e-3)
+    room = max(1.2 * (high - low), 1e-3)
     whole = [end for end in ends if not math.isnan(end)]
     low_end = max(min([low, *whole]), low - room)
     high_end = min(max([high, *whole]), high + room)

@@ -1,7 +1,7 @@
 """The files of the ledger: a protocol's page, data and plots, and the overview of all."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +66,9 @@ def _latex(judged: Judged) -> str:
 
 def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list[Path]:
     """The ledger as a picture: every effect in the direction that the paper claims."""
+    titles = {plan.ablation_name: plan.ablation.title for plan in judged.plans}
     ways = (claims_page.claimed_way(judged.claim(verdict.claim)) for verdict in verdicts)
-    dots = [_ledger_dot(verdict, way) for verdict, way in zip(verdicts, ways, strict=True)]
+    dots = [_ledger_dot(verdict, way, titles) for verdict, way in zip(verdicts, ways, strict=True)]
     data = forest.data(dots).assign(
         claim=[verdict.claim for verdict in verdicts],
         verdict=[verdict.decision for verdict in verdicts],
@@ -89,7 +90,7 @@ def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list
     )
 
 
-def _ledger_dot(verdict: Verdict, way: int) -> Dot:
+def _ledger_dot(verdict: Verdict, way: int, titles: Mapping[str, str]) -> Dot:
     evidence = verdict.evidence
     over, paper = evidence.effect.over, evidence.paper
     ends = (math.nan,) * 3
@@ -100,7 +101,7 @@ def _ledger_dot(verdict: Verdict, way: int) -> Dot:
     trend = " (trend)" if evidence.unit == DOUBLING else ""
     return Dot(
         f"{name}{trend}",
-        verdict.table,
+        titles.get(verdict.table, verdict.table),
         *ends,
         evidence.pairs,
         math.nan if paper is None else way * paper,

@@ -11,7 +11,7 @@ from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.contrasts import Contrast
 from cardinality.analysis.images import ImageEffect, Interval
 from cardinality.analysis.outcomes import Cell
-from cardinality.analysis.planning import Needed
+from cardinality.analysis.planning import Needed, Why
 from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of, contrast_of_link
 from cardinality.report.bits import agreements, words
 from cardinality.report.judged import Judged, by_decision
@@ -19,6 +19,14 @@ from cardinality.report.markdown import DASH, columns_of, difference, number, to
 
 Columns = dict[str, pd.Series]
 DOUBLING = "points a doubling of C"
+# Why there is no number of seeds.
+REASONS: dict[Why | None, str] = {
+    "no effect stated": "the paper has no such figures",
+    "no effect that way": "none: the paper's figures go the other way",
+    "no deviation": "not known: no two seeds of these nets are there, at any scale",
+    "more than 1000": "more than 1000",
+    None: "not known",
+}
 
 
 @dataclass(frozen=True)
@@ -249,7 +257,7 @@ def _section(judged: Judged, table: str) -> list[str]:
     verdicts = [verdict for verdict in judged.verdicts if verdict.table == table]
     blocks = [f"## {table}", to_markdown(columns(verdicts))]
     lines = [line for verdict in verdicts for line in remarks(judged, verdict)]
-    return [*blocks, "\n".join(f"- {line}" for line in lines)]
+    return [*blocks, "\n".join(f"- {line}" for line in lines), *_would_decide(judged, table)]
 
 
 def remarks(judged: Judged, verdict: Verdict) -> list[str]:
@@ -276,34 +284,34 @@ def remarks(judged: Judged, verdict: Verdict) -> list[str]:
         )
     if verdict.evidence.ties:
         lines.append(f"{name}: equal errors share a rank, which makes p larger than it need be.")
-    return lines + _would_decide(judged, verdict)
+    return lines
 
 
-def _would_decide(judged: Judged, verdict: Verdict) -> list[str]:
-    """The seeds for the paper's own effect, of a claim that is undecided."""
-    for needed in judged.ledger.needed:
-        if needed.claim == verdict.claim:
-            return [f"`{verdict.claim}`: {needed_text(needed)}"]
-    return []
+def _would_decide(judged: Judged, table: str) -> list[str]:
+    """The seeds for the paper's own effects, of a table's claims that are undecided."""
+    undecided = {v.claim for v in judged.verdicts if v.table == table}
+    needed = [each for each in judged.ledger.needed if each.claim in undecided]
+    if not needed:
+        return []
+    return [
+        "Undecided: how many seeds find the *paper's* own effect in 80 of 100 cases at the"
+        " corrected level, planned with the deviation's upper 80 % bound (never for the effect just"
+        " seen: that is large where luck made it large).",
+        to_markdown(columns_of([needed_line(each, each.claim) for each in needed])),
+    ]
 
 
-def needed_text(needed: Needed) -> str:
-    """How many seeds a claim needs, and by whose deviation; or why that is not known."""
-    if needed.seeds is not None and needed.spread is not None and needed.effect is not None:
-        return (
-            f"for the paper's own effect ({number(needed.effect, 2)} points) {needed.seeds} seeds"
-            f" would do in {100 * needed.power:.0f} of 100 cases, planned with a deviation of"
-            f" {number(needed.spread.upper, 2)}, the upper 80 % bound from {needed.spread.whose}."
-        )
-    reasons = {
-        "no effect stated": "the paper states no effect of its own to plan with.",
-        "no effect that way": "the paper's own figures do not go that way, so no number of seeds"
-        " is planned.",
-        "no deviation": "no two seeds of these cells are there in any protocol's records, so how"
-        " many would decide is not known yet.",
-        "more than 1000": "for the paper's own effect more than 1000 seeds would be needed.",
+def needed_line(needed: Needed, claim: str) -> dict[str, str]:
+    """How many seeds something needs, with which deviation, and whose that is."""
+    known = needed.spread
+    return {
+        "claim": f"`{claim}`",
+        "effect to find": DASH if needed.effect is None else number(needed.effect, 2),
+        "deviation": DASH if known is None else number(known.upper, 2),
+        "whose": DASH if known is None else f"{known.whose}, {known.degrees} degrees of freedom",
+        "level": f"{100 * needed.level:.2g} %",
+        "seeds": str(needed.seeds) if needed.seeds is not None else REASONS[needed.why],
     }
-    return reasons.get(needed.why or "", "how many seeds would decide is not known.")
 
 
 def _images(judged: Judged) -> list[str]:
@@ -319,7 +327,8 @@ def _images(judged: Judged) -> list[str]:
         "## Other seeds, and other test images",
         "95 % intervals: over other seeds on these test images, over another draw of test images"
         " with these seeds, and over both. Verdicts are over seeds. Where images share a source,"
-        " sources are what is drawn.",
+        " sources are what is drawn. Two or three seeds know their deviation badly, which makes the"
+        " first interval wide; the third knows its own from the images as well.",
         to_markdown(columns_of(lines)),
         _agreement(judged),
     ]
@@ -336,11 +345,12 @@ def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
         drawn = f"{found.units:,} sources of {drawn}"
     return {
         "claim": f"`{part.verdict.claim}`" + (f", {part.label}" if part.link else ""),
-        "effect": difference(found.mean, 2),
+        "effect": difference(found.mean, 2)
+        + (" a doubling" if len(part.contrast or ()) > 4 else ""),
         "over seeds": ends(found.over_seeds),
         "over images": ends(found.over_images),
         "over both": ends(found.over_both),
-        "from": f"{found.seeds} seeds, {drawn}",
+        "from": f"{found.seeds} seed{'s'[: found.seeds > 1]}, {drawn}",
     }
 
 

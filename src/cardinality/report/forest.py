@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from cardinality.report.canvas import COLOURS, PAPER, reach
+from cardinality.report.markdown import difference
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,7 +166,7 @@ def described(dot: Dot) -> str:
     """The figure, half of its interval and its pairs."""
     if math.isnan(dot.mean):
         return "not there yet"
-    text = f"{dot.mean:+.1f}".replace("-", "−")
+    text = difference(dot.mean)
     if not math.isnan(dot.low):
         text += f" ± {(dot.high - dot.low) / 2:.1f}"
     return f"{text} ({dot.pairs})"

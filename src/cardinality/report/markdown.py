@@ -12,7 +12,10 @@ from cardinality.report.recorded import Recorded
 from cardinality.report.tables import ITSELF, Done, Failed, Published
 
 DASH = "–"
-LEFT = ("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command")
+LEFT = (
+    *("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command"),
+    *("claim", "verdict", "difference", "decision", "comparison", "whose", "from"),
+)
 
 
 def number(value: float, digits: int = 1) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,9 @@ from cardinality.report.forest import Dot
 from cardinality.report.tables import ITSELF
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
 Epochs = Mapping[str, Sequence[Mapping[str, float]]]
@@ -33,6 +35,7 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
     """
     left, right = figure.subplots(1, 2)
     depths = sorted(set(table.depth))
+    handles: list[Any] = []
     for place, (colour, depth) in enumerate(zip(COLOURS, depths, strict=False)):
         lines = table[table.depth == depth]
         c = np.array([_cardinality(setting) for setting in lines.setting], dtype=float)
@@ -46,7 +49,7 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
             colour,
             f"depth {depth}, {_span('n', lines.n)}",
         )
-        _differences(right, c, lines, colour, depth)
+        handles += _differences(right, c, lines, colour, depth)
     for axes in (left, right):
         cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
     left.set_ylabel("top-1 error, %")
@@ -58,7 +61,8 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
     right.set_ylabel("points; lower is better")
     right.set_title(f"Δ to {plan.ablation.reference}, paired by seed, 95 % interval")
     left.legend(fontsize=8)
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    columns = len(depths) if len(handles) > 3 else max(1, len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     figure.suptitle(title(plan, table))
 
 
@@ -74,29 +78,34 @@ def _errors(
     axes.plot([], [], "o-", color=colour, fillstyle="none", label=name)
 
 
-def _differences(axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str, depth: int) -> None:
-    """Means of Δ with intervals, filled; over one pair hollow, without any."""
+def _differences(
+    axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str, depth: int
+) -> "list[Artist | Container]":
+    """Means of Δ with intervals, filled; over one pair hollow, without any.
+
+    Returns:
+        What the legend shows.
+    """
     compared = (lines.reference != ITSELF).to_numpy()
     mean = lines.top1_error_difference.to_numpy()
     half = (lines.top1_error_difference_high - lines.top1_error_difference_low).to_numpy() / 2
     single = compared & (lines.pairs == 1).to_numpy()
     several = compared & (lines.pairs > 1).to_numpy()
-    label = f"ours, depth {depth}, {_span('pairs', lines.pairs[compared])}"
-    axes.errorbar(
-        c[several], mean[several], half[several], color=colour, fmt="o", capsize=3, label=label
-    )
-    alone = None if several.any() else label
-    axes.plot(c[single], mean[single], "o", color=colour, markerfacecolor="white", label=alone)
+    handles: list[Any] = []
+    if single.any():
+        style: Any = {"color": colour, "markerfacecolor": "white", "label": f"depth {depth}, n = 1"}
+        handles += axes.plot(c[single], mean[single], "o", **style)
+    if several.any():
+        label = f"depth {depth}, {_span('n', lines.pairs[several])} pairs"
+        style = {"color": colour, "fmt": "o", "capsize": 3, "label": label}
+        handles.append(axes.errorbar(c[several], mean[several], half[several], **style))
     if "paper_depth" in lines and lines.paper_depth.notna().any():
-        axes.plot(
-            c,
-            lines.paper_top1_error_difference,
-            "s:",
-            color=colour,
-            alpha=0.55,
-            markersize=4.5,
-            label=f"paper, {lines.paper_data.iloc[0]}, depth {lines.paper_depth.max():.0f}",
-        )
+        label = f"paper, {lines.paper_data.iloc[0]}, depth {lines.paper_depth.max():.0f}"
+        style = {"color": colour, "alpha": 0.55, "markersize": 4.5, "label": label}
+        # Beside ours, so that neither hides the other.
+        beside, theirs = c * 2**0.09, lines.paper_top1_error_difference
+        handles += axes.plot(beside, theirs, "s:", **style)
+    return handles
 
 
 def _cardinality(setting: str) -> int:
@@ -140,13 +149,15 @@ def by_parameters(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure: 
     reference = str(plan.ablation.reference)
     first = table[table.setting == reference]
     models = table[table.setting != reference].model.unique()
+    named: set[str] = set()
     for colour, model in zip(COLOURS, models, strict=False):
         lines = pd.concat([first, table[(table.model == model) & (table.setting != reference)]])
         lines = lines.sort_values("params")
         label = f"measured here, {model}, {_span('n', lines.n)}"
         _errors(axes, lines.params.to_numpy() / 1e6, lines, _of(lines, seeds), colour, label)
         for _, line in lines.iterrows():
-            if not math.isnan(line.top1_error):
+            if not math.isnan(line.top1_error) and line.setting not in named:
+                named.add(line.setting)
                 at = (line.params / 1e6, line.top1_error)
                 axes.annotate(line.setting, at, (7, 4), **POINTS)
     if "paper_depth" in table and plan.protocol.base == PAPER_BASE:
