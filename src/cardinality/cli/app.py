@@ -15,6 +15,7 @@ from cardinality.cli.arithmetic import inspect_command, solve_command
 from cardinality.cli.check import verify_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
+from cardinality.cli.meaning import claims_command, compare_command
 from cardinality.cli.mistakes import let_everything_be_printed, told
 from cardinality.cli.options import check_numbers
 from cardinality.cli.report import report_command
@@ -36,6 +37,8 @@ for command in (
     run_command,
     render_command,
     report_command,
+    claims_command,
+    compare_command,
     verify_command,
     doctor_command,
     evaluate_command,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ from cardinality.cli.options import (
     DataOption,
     DepthOption,
     DeviceOption,
+    FormatName,
+    FormatOption,
     OnlyOption,
     ProtocolOption,
     ResultsOption,
@@ -25,7 +28,7 @@ from cardinality.common.errors import UserError
 from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
-    from cardinality.experiment.plan import Plan
+    from cardinality.experiment.plan import Plan, Run
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
 
@@ -61,6 +64,12 @@ def plan_command(
     only: OnlyOption = None,
     depth: DepthOption = None,
     seed: SeedOption = None,
+    detect: Annotated[
+        float | None,
+        typer.Option(
+            "--detect", metavar="POINTS", help="How many seeds and hours would find so many points."
+        ),
+    ] = None,
 ) -> None:
     """Show every run with its cost and state, and how long the missing ones would take."""
     from tabulate import tabulate
@@ -72,6 +81,9 @@ def plan_command(
     from cardinality.results.estimate import estimate
 
     plan, found, machine = _open(ablation, protocol, seeds, device, results, None, batch)
+    if detect is not None:
+        _detect(plan, found, machine, detect)
+        return
     chosen = plan.select(only, depth, seed)
     names = {run.name for run in chosen}
     lines: list[tuple[object, ...]] = []
@@ -99,6 +111,37 @@ def plan_command(
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
 
 
+def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -> None:
+    """Say how many seeds and how much time each comparison of a table needs."""
+    from functools import cache
+
+    from cardinality.execution.executors import side_by_side
+    from cardinality.execution.probe import rate
+    from cardinality.report.detect import demands, page
+    from cardinality.results.estimate import duration, estimate
+    from cardinality.results.folder import Results
+
+    if not 0 < points < 100:
+        raise UserError(f"--detect {points:g}: allowed are points above 0 and below 100")
+    if not plan.ablation.trains:
+        raise UserError(
+            f"--detect: {plan.ablation_name} is arithmetic; allowed: a table that trains"
+        )
+    root = found.folder.parent
+    folders = [Results(path) for path in sorted(root.glob("*")) if (path / "runs").is_dir()]
+    others = [results for results in folders if results.folder.name != plan.protocol_name]
+    wanted = demands(plan, points, found, others)
+    jobs = side_by_side(machine, plan.protocol.numerics.threads)
+    # What nothing is known of is measured once, not for every line.
+    measured = cache(lambda: rate(plan, plan.runs(), machine))
+
+    def time(runs: "Sequence[Run]") -> str:
+        return duration(estimate(runs, found, machine, jobs, measured).seconds)
+
+    print(page(plan, points, wanted, time))
+    print(f"\n{estimate(plan.runs(), found, machine, jobs, measured)} for the table as stated.")
+
+
 def run_command(
     ablation: AblationArgument,
     protocol: ProtocolOption = "quick",
@@ -123,6 +166,7 @@ def run_command(
             help="Where a protocol's results come with the repository, show them and run nothing.",
         ),
     ] = False,
+    form: FormatOption = "markdown",
 ) -> None:
     """Compute the runs that are missing, then render the table."""
     from cardinality.data.store import identify
@@ -139,7 +183,7 @@ def run_command(
     plan, found, machine = _open(ablation, protocol, seeds, device, results, data, batch)
     chosen = plan.select(only, depth, seed)
     absent = missing(chosen, found, retry_failed)
-    if show_committed and _shown_as_brought(plan, found):
+    if show_committed and _shown_as_brought(plan, found, form):
         return
     if chosen and (absent or data is not None):
         check_images(chosen, found, identify(plan.protocol.data))
@@ -157,7 +201,7 @@ def run_command(
         failed, stopped = summary.failed, summary.stopped
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
-    _render(plan, found)
+    _render(plan, found, form)
     if absent and any(found.status(run.name) != "missing" for run in absent):
         _write_pages(protocol, found)
     _whose(plan, found)
@@ -186,7 +230,7 @@ def _write_pages(protocol: str, found: "Results") -> None:
     print(f"wrote {_shown(first)}")
 
 
-def _shown_as_brought(plan: "Plan", found: "Results") -> bool:
+def _shown_as_brought(plan: "Plan", found: "Results", form: FormatName) -> bool:
     """Show a table as the repository brings it, unless the user has begun to compute it.
 
     Returns:
@@ -214,7 +258,7 @@ def _shown_as_brought(plan: "Plan", found: "Results") -> bool:
         print(f"To compute the others here: .venv/bin/{command}\n")
     else:  # with other numerics, or to see them come out again
         print(f"To compute them here: .venv/bin/{command} --results my-results\n")
-    _render(plan, found)
+    _render(plan, found, form)
     return True
 
 
@@ -235,16 +279,17 @@ def render_command(
     seeds: SeedsOption = None,
     results: ResultsOption = None,
     batch: BatchOption = None,
+    form: FormatOption = "markdown",
 ) -> None:
     """Write a table's Markdown, CSV and plots from the records on disk, partial or not."""
     plan, found, _ = _open(ablation, protocol, seeds, "auto", results, None, batch)
-    _render(plan, found)
+    _render(plan, found, form)
 
 
-def _render(plan: "Plan", found: "Results") -> None:
+def _render(plan: "Plan", found: "Results", form: FormatName) -> None:
     from cardinality.report.render import render as write
 
-    page, files = write(plan, found)
+    page, files = write(plan, found, form)
     print(page)
     for file in files:
         print(f"wrote {_shown(file)}")

@@ -10,6 +10,7 @@ import typer
 from cardinality.architecture.settings import Role
 from cardinality.common.errors import UserError
 
+FormatName = Literal["markdown", "latex"]
 DeviceOption = Literal["auto", "cpu", "cuda"]
 # A million runs would fill the memory before the first is planned.
 MOST_SEEDS = 1000
@@ -49,6 +50,9 @@ OnlyOption = Annotated[
 DepthOption = Annotated[Role | None, typer.Option("--depth", help="Only the depth of this role.")]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, max=MOST_SEEDS - 1, help="Only this seed.")
+]
+FormatOption = Annotated[
+    FormatName, typer.Option("--format", help="Of the page; latex is written beside, too.")
 ]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 

@@ -2,16 +2,20 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from cardinality.experiment.plan import Numerics, Plan
 from cardinality.host.machine import DEVICE_NAMES
 from cardinality.report.recorded import Recorded
-from cardinality.report.tables import Done, Failed, Published
+from cardinality.report.tables import ITSELF, Done, Failed, Published
 
 DASH = "–"
-LEFT = ("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command")
+LEFT = (
+    *("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command"),
+    *("claim", "verdict", "difference", "decision", "comparison", "whose", "from"),
+)
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -37,6 +41,20 @@ def millions(count: float) -> str:
     return f"{count / 1e6:,.{2 if count < 1e8 else 0}f}"
 
 
+def compared(line: pd.Series, name: str, digits: int = 1, pairs: str = "pairs") -> str:
+    """A difference over pairs of seeds: mean ± half its 95 % interval (pairs).
+
+    With one pair there is no interval.
+    """
+    if line.reference == ITSELF and pairs == "pairs":
+        return "reference"
+    if math.isnan(line[name]):
+        return DASH
+    half = (line[f"{name}_high"] - line[f"{name}_low"]) / 2
+    interval = "" if math.isnan(half) else f" ± {number(half, digits)}"
+    return f"{difference(line[name], digits)}{interval} ({line[pairs]})"
+
+
 def measured(line: pd.Series, figure: str, digits: int) -> str:
     """Mean and deviation of a line's runs, or what stands in their place."""
     if line.n == 0:
@@ -59,8 +77,13 @@ def to_markdown(columns: dict[str, pd.Series]) -> str:
     return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
 
 
-def trained(table: pd.DataFrame, paper: Published | None) -> str:
-    """The table of an ablation that trains; `trained_notes` say what its columns are.
+def columns_of(lines: Sequence[Mapping[str, str]]) -> dict[str, pd.Series]:
+    """Columns by heading, from lines that all have the same ones."""
+    return {heading: pd.Series([line[heading] for line in lines]) for heading in lines[0]}
+
+
+def trained(table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series]:
+    """The columns of an ablation that trains, as texts; `trained_notes` say what they are.
 
     Errors have as many digits after the point as the paper's.
     """
@@ -81,22 +104,26 @@ def trained(table: pd.DataFrame, paper: Published | None) -> str:
     columns |= _measured(table, digits, bare, top5)
     if paper is not None:
         columns |= _published(table, f"paper, {paper.data}", digits, bare, top5)
-    return to_markdown(columns)
+    return columns
 
 
 def _measured(table: pd.DataFrame, digits: int, bare: bool, top5: bool) -> dict[str, pd.Series]:
     def error(figure: str) -> pd.Series:
         return table.apply(measured, axis=1, figure=figure, digits=digits)
 
+    def delta(name: str, pairs: str = "pairs") -> pd.Series:
+        return table.apply(compared, axis=1, name=name, digits=digits, pairs=pairs)
+
     columns = {"top-1 error, %": error("top1_error"), "n": table.apply(counted, axis=1)}
-    columns["Δ top-1"] = table.top1_error_difference.map(difference, digits=digits)
+    columns["Δ top-1"] = delta("top1_error_difference")
     if bare:
-        without = table.top1_error_without_shortcuts
-        columns["Δ without shortcuts"] = without.map(difference, digits=digits)
+        name = "top1_error_without_shortcuts"
+        columns["Δ without shortcuts"] = delta(name, "without_shortcuts_pairs")
     if top5:
         columns["top-5 error, %"] = error("top5_error")
-        columns["Δ top-5"] = table.top5_error_difference.map(difference, digits=digits)
+        columns["Δ top-5"] = delta("top5_error_difference")
     columns["train error, %"] = error("train_error")
+    columns["Δ train"] = delta("train_error_difference")
     return columns
 
 
@@ -126,8 +153,8 @@ def _published(
     return columns
 
 
-def arithmetic(table: pd.DataFrame) -> str:
-    """The table of an ablation that is arithmetic alone."""
+def arithmetic(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The columns of an ablation that is arithmetic alone, as texts."""
     columns = {
         "setting": table.setting,
         "cardinality C": table.cardinality.astype(str),
@@ -142,7 +169,7 @@ def arithmetic(table: pd.DataFrame) -> str:
         columns["paper: d"] = table.paper_width.map(lambda width: number(width, 0))
         wide = table.paper_group_conv_width
         columns["paper: width of group conv"] = wide.map(lambda width: number(width, 0))
-    return to_markdown(columns)
+    return columns
 
 
 def difference_percent(part: float) -> str:
@@ -150,10 +177,11 @@ def difference_percent(part: float) -> str:
     return difference(100 * part, 2)
 
 
-def document(plan: Plan, body: str, notes: list[str]) -> str:
-    """A whole page: heading, question, table and notes."""
+def document(plan: Plan, body: str, notes: list[str], closing: str = "") -> str:
+    """A whole page: heading, question, table, notes, and what the table decides."""
     lines = "".join(f"- {note.strip()}\n" for note in notes)
-    return f"# {plan.ablation.title}\n\n{plan.ablation.question.strip()}\n\n{body}\n\n{lines}"
+    end = f"\n{closing}\n" if closing else ""
+    return f"# {plan.ablation.title}\n\n{plan.ablation.question.strip()}\n\n{body}\n\n{lines}{end}"
 
 
 def arithmetic_notes(plan: Plan) -> list[str]:
@@ -176,10 +204,10 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
         f" Δ is to the {plan.ablation.reference} row of the same depth and shortcuts (of the"
-        " shallower net for a deeper one), ours over the seeds that both rows have. Train error is"
-        " the running average over the last epoch, under augmentation. Params and MACs are of the"
-        " whole net, × relative to the same row."
+        " shallower net for a deeper one). Train error is the running average over the last epoch,"
+        " under augmentation. Params and MACs are of the whole net, × relative to the same row."
     )
+    notes.append(_what_differences_are(plan))
     if paper is not None:
         notes.append(
             f"The paper's figures are from its {paper.source}, of {paper.data}"
@@ -200,6 +228,21 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
             " (`cardinality verify` says why).**"
         )
     return notes + list(plan.ablation.notes)
+
+
+def _what_differences_are(plan: Plan) -> str:
+    """How Δ was computed, and of which seeds."""
+    without = ""
+    if any(not entry.row.residual for entry in plan.entries):
+        without = " Δ without shortcuts is to the same net that has them."
+    beyond = ""
+    if any(len(entry.runs) > plan.protocol.count(entry.role) for entry in plan.entries):
+        beyond = " Seeds beyond those that the protocol states are in it; verdicts leave them out."
+    return (
+        "Our Δ is paired by seed: mean ± half of its 95 % t interval (pairs), in points, over the"
+        " seeds that both rows have. One pair has no interval, and each interval stands by itself."
+        f"{without}{beyond} The paper states no spread, so its Δ has no interval."
+    )
 
 
 def _whether_comparable(plan: Plan, paper: Published) -> str:

@@ -1,168 +1,218 @@
 """Plots of measured beside published figures: pure functions of the tables and the records."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
+from cardinality.analysis.outcomes import Floats
 from cardinality.architecture.settings import PAPER_BASE
-from cardinality.common.files import written_aside
 from cardinality.data.images import ImageSet
 from cardinality.experiment.plan import Entry, Plan
-from cardinality.report.markdown import difference
+from cardinality.report.canvas import COLOURS, PAPER, POINTS, cardinality_axis, reach
+from cardinality.report.forest import Dot
+from cardinality.report.tables import ITSELF
 
-# One colour a series, told apart also by those who see no red or no green (Okabe and Ito).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-PAPER = "#777777"
-POINTS: Any = {"textcoords": "offset points", "fontsize": 8}
-STYLE: Any = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    # The same figures give the same bytes: no random ids, fonts as text.
-    "svg.hashsalt": "cardinality",
-    "svg.fonttype": "none",
-}
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.container import Container
+    from matplotlib.figure import Figure
+
+Epochs = Mapping[str, Sequence[Mapping[str, float]]]
 
 
-def save(draw: Callable[[Figure], None], size: tuple[float, float], path: Path) -> list[Path]:
-    """Draw a figure of ``size`` inches and write it as PNG and SVG.
+def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure: "Figure") -> None:
+    """Error against C at each depth, every seed a point, and Δ with intervals beside the paper's.
+
+    Args:
+        plan: a sweep.
+        table: its lines (`cardinality.report.tables.trained_table`).
+        seeds: its runs (`cardinality.report.tables.seeds_table`).
+        figure: to draw on.
+    """
+    left, right = figure.subplots(1, 2)
+    depths = sorted(set(table.depth))
+    handles: list[Any] = []
+    for place, (colour, depth) in enumerate(zip(COLOURS, depths, strict=False)):
+        lines = table[table.depth == depth]
+        c = np.array([_cardinality(setting) for setting in lines.setting], dtype=float)
+        # Depths stand side by side at each C, so that none hides another.
+        c *= 2 ** (0.16 * (place - (len(depths) - 1) / 2))
+        _errors(
+            left,
+            c,
+            lines,
+            seeds[seeds.depth == depth],
+            colour,
+            f"depth {depth}, {_span('n', lines.n)}",
+        )
+        handles += _differences(right, c, lines, colour, depth)
+    for axes in (left, right):
+        cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
+    left.set_ylabel("top-1 error, %")
+    left.set_title("Measured here: each seed, and the mean")
+    right.axhline(0, color="black", linewidth=0.8)
+    ends = [*table.top1_error_difference_low, *table.top1_error_difference_high]
+    means = [*table.top1_error_difference, *table.get("paper_top1_error_difference", [])]
+    right.set_ylim(*reach(means, ends))
+    right.set_ylabel("points; lower is better")
+    right.set_title(f"Δ to {plan.ablation.reference}, paired by seed, 95 % interval")
+    left.legend(fontsize=8)
+    columns = len(depths) if len(handles) > 3 else max(1, len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns)
+    figure.suptitle(title(plan, table))
+
+
+def _errors(
+    axes: "Axes", x: Floats, lines: pd.DataFrame, seeds: pd.DataFrame, colour: str, name: str
+) -> None:
+    """Every seed as a small ring, means as a line through dots."""
+    places = dict(zip(lines.setting, x, strict=True))
+    at = [places[setting] for setting in seeds.setting]
+    axes.plot(at, seeds.top1_error, "o", color=colour, markersize=4, alpha=0.55, fillstyle="none")
+    axes.plot(x, lines.top1_error, "-", color=colour, linewidth=1.2)
+    axes.plot(x, lines.top1_error, "_", color=colour, markersize=13, markeredgewidth=2)
+    axes.plot([], [], "o-", color=colour, fillstyle="none", label=name)
+
+
+def _differences(
+    axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str, depth: int
+) -> "list[Artist | Container]":
+    """Means of Δ with intervals, filled; over one pair hollow, without any.
 
     Returns:
-        The files: ``path`` with each of the two endings.
+        What the legend shows.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=size)
-        draw(figure)
-        png, svg = path.with_suffix(".png"), path.with_suffix(".svg")
-        with written_aside(png) as aside:
-            figure.savefig(aside, format="png", dpi=150, metadata={"Software": None})
-        with written_aside(svg) as aside:
-            figure.savefig(aside, format="svg", metadata={"Date": None, "Creator": None})
-    return [png, svg]
+    compared = (lines.reference != ITSELF).to_numpy()
+    mean = lines.top1_error_difference.to_numpy()
+    half = (lines.top1_error_difference_high - lines.top1_error_difference_low).to_numpy() / 2
+    single = compared & (lines.pairs == 1).to_numpy()
+    several = compared & (lines.pairs > 1).to_numpy()
+    handles: list[Any] = []
+    if single.any():
+        style: Any = {"color": colour, "markerfacecolor": "white", "label": f"depth {depth}, n = 1"}
+        handles += axes.plot(c[single], mean[single], "o", **style)
+    if several.any():
+        label = f"depth {depth}, {_span('n', lines.pairs[several])} pairs"
+        style = {"color": colour, "fmt": "o", "capsize": 3, "label": label}
+        handles.append(axes.errorbar(c[several], mean[several], half[several], **style))
+    if "paper_depth" in lines and lines.paper_depth.notna().any():
+        label = f"paper, {lines.paper_data.iloc[0]}, depth {lines.paper_depth.max():.0f}"
+        style = {"color": colour, "alpha": 0.55, "markersize": 4.5, "label": label}
+        # Beside ours, so that neither hides the other.
+        beside, theirs = c * 2**0.09, lines.paper_top1_error_difference
+        handles += axes.plot(beside, theirs, "s:", **style)
+    return handles
 
 
-def by_cardinality(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
-    """Error against C at each depth, and its differences to the reference beside the paper's."""
-    left, right = figure.subplots(1, 2)
-    for colour, (depth, lines) in zip(COLOURS, table.groupby("depth", sort=True), strict=False):
-        c = [entry.row.setting.cardinality for entry in plan.entries][: len(lines)]
-        left.errorbar(
-            c,
-            lines.top1_error,
-            lines.top1_error_deviation,
-            color=colour,
-            marker="o",
-            capsize=3,
-            label=f"depth {depth}",
-        )
-        right.plot(c, lines.top1_error_difference, "o-", color=colour, label=f"ours, depth {depth}")
-        if "paper_depth" in lines and lines.paper_depth.notna().any():
-            right.plot(
-                c,
-                lines.paper_top1_error_difference,
-                "s--",
-                color=colour,
-                alpha=0.6,
-                label=f"paper, {lines.paper_data.iloc[0]}, depth {lines.paper_depth.max():.0f}",
-            )
-    for axes in (left, right):
-        _cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    left.set_ylabel("top-1 error, % (mean ± deviation)")
-    left.set_title("Measured here")
-    right.axhline(0, color="black", linewidth=0.8)
-    right.set_ylabel(f"difference to {plan.ablation.reference}, points")
-    right.set_title("Difference to the reference; lower is better")
-    figure.suptitle(_title(plan, table))
+def _cardinality(setting: str) -> int:
+    return int(setting.partition("x")[0])
 
 
-def by_parameters(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
-    """Error against parameters as in Fig. 7: a line for each model, all from the reference."""
+def _span(word: str, counts: "pd.Series[int]") -> str:
+    """``n = 5``, or ``n = 1 to 5``."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    return f"{word} = {low}" if low == high else f"{word} = {low} to {high}"
+
+
+def sweep_data(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
+    """What `by_cardinality` shows: a line a seed, a mean, a difference, one of the paper's."""
+    keys = ["setting", "depth"]
+    parts = [seeds[[*keys, "seed", "top1_error"]].rename(columns={"top1_error": "value"})]
+    parts[0].insert(0, "what", "error of a seed")
+    wanted = (("mean error", "top1_error"), ("difference", "top1_error_difference"))
+    for what, name in (*wanted, ("paper's difference", "paper_top1_error_difference")):
+        if name in table:
+            part = table[keys].assign(what=what, value=table[name])
+            if what == "difference":
+                low, high = table[f"{name}_low"], table[f"{name}_high"]
+                part = part.assign(low=low, high=high, pairs=table.pairs)
+            parts.append(part)
+    filled = [part for part in parts if not part.empty]
+    columns = ["what", *keys, "seed", "value", "low", "high", "pairs"]
+    return pd.concat(filled, ignore_index=True).reindex(columns=columns)
+
+
+def by_parameters(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure: "Figure") -> None:
+    """Error against parameters as in Fig. 7: a line for each model, all from the reference.
+
+    Args:
+        plan: whose rows are of several sizes.
+        table: its lines.
+        seeds: its runs, each of them a point.
+        figure: to draw on.
+    """
     axes = figure.subplots()
     reference = str(plan.ablation.reference)
     first = table[table.setting == reference]
     models = table[table.setting != reference].model.unique()
+    named: set[str] = set()
     for colour, model in zip(COLOURS, models, strict=False):
         lines = pd.concat([first, table[(table.model == model) & (table.setting != reference)]])
         lines = lines.sort_values("params")
-        params = lines.params / 1e6
-        axes.errorbar(
-            params,
-            lines.top1_error,
-            lines.top1_error_deviation,
-            color=colour,
-            marker="o",
-            capsize=3,
-            label=f"measured here, {model}",
-        )
-        for x, (_, line) in zip(params, lines.iterrows(), strict=True):
-            if not math.isnan(line.top1_error):
-                axes.annotate(line.setting, (x, line.top1_error), (4, 4), **POINTS)
+        label = f"measured here, {model}, {_span('n', lines.n)}"
+        _errors(axes, lines.params.to_numpy() / 1e6, lines, _of(lines, seeds), colour, label)
+        for _, line in lines.iterrows():
+            if not math.isnan(line.top1_error) and line.setting not in named:
+                named.add(line.setting)
+                at = (line.params / 1e6, line.top1_error)
+                axes.annotate(line.setting, at, (7, 4), **POINTS)
     if "paper_depth" in table and plan.protocol.base == PAPER_BASE:
         # The paper's errors belong to nets of these sizes only where the nets are the same.
         theirs = table[table.paper_depth == table.depth]
         label = f"paper, {table.paper_data.iloc[0]}"
         axes.plot(theirs.params / 1e6, theirs.paper_top1_error, "s", color=PAPER, label=label)
     axes.set_xlabel("parameters, millions")
-    axes.set_ylabel("top-1 error, % (mean ± deviation)")
-    axes.legend()
-    axes.set_title(_title(plan, table))
+    axes.set_ylabel("top-1 error, %: each seed, and the mean")
+    axes.margins(x=0.1)
+    axes.legend(fontsize=8)
+    figure.suptitle(title(plan, table))
 
 
-def by_row(plan: Plan, table: pd.DataFrame, figure: Figure) -> None:
-    """The difference of every row to its reference, ours beside the paper's."""
-    axes = figure.subplots()
-    names = [_name(line, table) for _, line in table.iterrows()]
-    y = list(range(len(names)))
-    ours = table.top1_error_difference
-    axes.barh([v - 0.2 for v in y], ours.fillna(0), 0.36, color=COLOURS[0], label="measured here")
-    series = [(-0.2, ours)]
-    if "paper_top1_error_difference" in table:
-        theirs = table.paper_top1_error_difference
-        label = f"paper, {table.paper_data.iloc[0]}"
-        axes.barh([v + 0.2 for v in y], theirs.fillna(0), 0.36, color=PAPER, label=label)
-        series.append((0.2, theirs))
-    for offset, values in series:
-        for place, value in zip(y, values, strict=True):
-            text = "missing" if math.isnan(value) else difference(value)
-            at = 0 if math.isnan(value) else value
-            side = "left" if at >= 0 else "right"
-            gap = (3 if at >= 0 else -3, 0)
-            axes.annotate(
-                text,
-                (at, place + offset),
-                gap,
-                textcoords="offset points",
-                ha=side,
-                va="center",
-                fontsize=8,
-            )
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(y, names)
-    axes.invert_yaxis()
-    axes.use_sticky_edges = False
-    axes.margins(x=0.15)
-    axes.grid(visible=False, axis="y")
-    axes.set_xlabel(
-        f"top-1 error, difference to the {plan.ablation.reference} row, points; lower is better"
-    )
-    axes.legend()
-    figure.suptitle(_title(plan, table))
+def _of(lines: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
+    return seeds[seeds.setting.isin(lines.setting)]
 
 
-def curves(plan: Plan, epochs: Mapping[str, Sequence[Mapping[str, float]]], figure: Figure) -> None:
+def parameters_data(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
+    """What `by_parameters` shows."""
+    means = table[["setting", "model", "params", "n", "top1_error"]].assign(what="mean error")
+    if "paper_top1_error" in table:
+        means["paper_top1_error"] = table.paper_top1_error
+    params = dict(zip(table.setting, table.params, strict=True))
+    each = seeds[["setting", "seed", "top1_error"]].assign(what="error of a seed")
+    each["params"] = each.setting.map(params)
+    return means if each.empty else pd.concat([means, each], ignore_index=True)
+
+
+def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
+    """Every Δ of a table as lines of a forest plot, and what dropping the shortcuts costs."""
+    dots = [
+        _dot(
+            line,
+            _name(line, table),
+            f"Δ to the {plan.ablation.reference} row",
+            "top1_error_difference",
+        )
+        for _, line in table.iterrows()
+        if line.reference != ITSELF
+    ]
+    name = "top1_error_without_shortcuts"
+    bare = [line for _, line in table.iterrows() if not line.shortcuts]
+    group = "What dropping the shortcuts costs: Δ to the same net with them"
+    return dots + [
+        _dot(line, _name(line, table), group, name, "without_shortcuts_pairs") for line in bare
+    ]
+
+
+def _dot(line: pd.Series, label: str, group: str, name: str, pairs: str = "pairs") -> Dot:
+    ends = (line[name], line[f"{name}_low"], line[f"{name}_high"])
+    return Dot(label, group, *ends, int(line[pairs]), line.get(f"paper_{name}", math.nan))
+
+
+def curves(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
     """Training and test error by epoch as in the paper's Fig. 5, mean over the seeds.
 
     Args:
@@ -170,36 +220,56 @@ def curves(plan: Plan, epochs: Mapping[str, Sequence[Mapping[str, float]]], figu
         epochs: of finished runs, by the run's name.
         figure: to draw on.
     """
+    from matplotlib.ticker import MaxNLocator
+
+    means = curves_data(plan, epochs)
     depths = sorted({entry.architecture.depth for entry in plan.entries})
     panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     for axes, depth in zip(panels, depths, strict=True):
-        at_depth = [entry for entry in plan.entries if entry.architecture.depth == depth]
-        for colour, entry in zip(COLOURS, _shown(at_depth), strict=False):
-            runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
-            if not runs:
-                continue
-            number = [epoch["epoch"] for epoch in runs[0]]
-            plain = "" if entry.row.residual else ", no shortcuts"
-            label = f"{entry.row.setting}{plain} (n = {len(runs)})"
-            for key, style, name in (("train_error", "--", None), ("top1_error", "-", label)):
-                mean = [sum(e[key] for e in same) / len(runs) for same in zip(*runs, strict=True)]
-                axes.plot(number, mean, style, color=colour, label=name)
+        lines = means[means.depth == depth]
+        for colour, (label, line) in zip(COLOURS, lines.groupby("line", sort=False), strict=False):
+            name = f"{label} (n = {line.n.iloc[0]})"
+            axes.plot(line.epoch, line.train_error, "--", color=colour)
+            axes.plot(line.epoch, line.top1_error, "-", color=colour, label=name)
         axes.set_title(f"depth {depth}")
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.lines:
-            axes.legend()
+            axes.legend(fontsize=8)
+        else:
+            axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center")
     panels[0].set_ylabel("top-1 error, %")
     figure.suptitle(f"Training (dashed) and test error, as in Fig. 5 ({plan.protocol_name})")
 
 
-def widths(table: pd.DataFrame, figure: Figure) -> None:
+def curves_data(plan: Plan, epochs: Epochs) -> pd.DataFrame:
+    """Mean errors by epoch of the lines that `curves` shows."""
+    rows = []
+    for depth in sorted({entry.architecture.depth for entry in plan.entries}):
+        at_depth = [entry for entry in plan.entries if entry.architecture.depth == depth]
+        for entry in _shown(at_depth):
+            runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
+            plain = "" if entry.row.residual else ", no shortcuts"
+            for same in zip(*runs, strict=True):
+                means = {
+                    key: sum(epoch[key] for epoch in same) / len(runs)
+                    for key in ("train_error", "top1_error")
+                }
+                name = f"{entry.row.setting}{plain}"
+                rows.append((depth, name, len(runs), int(same[0]["epoch"]), *means.values()))
+    columns = ["depth", "line", "n", "epoch", "train_error", "top1_error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def widths(table: pd.DataFrame, figure: "Figure") -> None:
     """Table 2 as a plot: the width that each cardinality leaves, and what rounding it costs."""
+    from matplotlib.ticker import ScalarFormatter
+
     left, right = figure.subplots(1, 2)
     c = list(table.cardinality)
     left.plot(c, table.exact_width, "--", color=PAPER, label="exact d of Eq. (4)")
     left.plot(c, table.width, "o", color=COLOURS[0], label="d")
-    left.plot(c, table.group_conv_width, "s", color=COLOURS[1], label="width of group conv, C x d")
+    left.plot(c, table.group_conv_width, "s", color=COLOURS[1], label="width of group conv, C × d")
     left.set_yscale("log", base=2)
     left.yaxis.set_major_formatter(ScalarFormatter())
     left.set_ylabel("channels")
@@ -207,11 +277,11 @@ def widths(table: pd.DataFrame, figure: Figure) -> None:
     right.bar([str(value) for value in c], 100 * table.deviation, color=COLOURS[0])
     right.set_xlabel("cardinality C")
     right.set_ylabel("Eq. (4), deviation from the reference, %")
-    _cardinality_axis(left, c)
+    cardinality_axis(left, c)
     figure.suptitle("Cardinality and width at preserved complexity")
 
 
-def contact_sheet(images: ImageSet, classes: Sequence[str], figure: Figure) -> None:
+def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") -> None:
     """The first samples of each class, a class a row, as one picture."""
     columns, side = 16, images.pixels.shape[1]
     step = side + 1
@@ -258,13 +328,6 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
     return list({id(entry): entry for entry in ends}.values())[: len(COLOURS)]
 
 
-def _cardinality_axis(axes: Axes, ticks: Sequence[int]) -> None:
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("cardinality C")
-
-
 def _name(line: pd.Series, table: pd.DataFrame) -> str:
     parts = [line.model, line.setting] if line.model else [line.setting]
     if table.depth.nunique() > 1:
@@ -274,7 +337,8 @@ def _name(line: pd.Series, table: pd.DataFrame) -> str:
     return ", ".join(parts)
 
 
-def _title(plan: Plan, table: pd.DataFrame) -> str:
+def title(plan: Plan, table: pd.DataFrame) -> str:
+    """A table's title with its scale and how many seeds it has."""
     n = sorted(set(table.n))
     count = f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]}"
     partial = "" if (table.n == table.runs).all() else ", partial"

@@ -1,6 +1,7 @@
 """From records to files: each table as Markdown, CSV and plots under results/PROTOCOL/."""
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -8,66 +9,67 @@ from cardinality.common.files import written_aside
 from cardinality.data.store import load_images
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Plan
-from cardinality.report import markdown, plots
-from cardinality.report.recorded import as_recorded
-from cardinality.report.tables import arithmetic_table, published, trained_table
+from cardinality.report import canvas, forest, latex, markdown, plots
+from cardinality.report.judged import decided
+from cardinality.report.recorded import Recorded, as_recorded
+from cardinality.report.tables import (
+    Published,
+    arithmetic_table,
+    published,
+    seeds_table,
+    trained_table,
+)
 from cardinality.results.folder import Results
 
+Form = Literal["markdown", "latex"]
 
-def render(plan: Plan, results: Results) -> tuple[str, list[Path]]:
+
+def render(plan: Plan, results: Results, form: Form = "markdown") -> tuple[str, list[Path]]:
     """Write a table's files from the records alone.
 
     Args:
         plan: the table; its numerics are replaced by those of the records (`as_recorded`).
         results: where the records are and the files go.
+        form: of the page that is given back; with ``latex`` a .tex is written, too.
 
     Returns:
-        The Markdown page, and every file written.
+        The page, and every file written.
     """
     if plan.ablation.trains:
-        return _render_trained(plan, results)
+        return _render_trained(plan, results, form)
     table = arithmetic_table(plan)
-    page = markdown.document(plan, markdown.arithmetic(table), markdown.arithmetic_notes(plan))
-    files = _write(plan, results, table, page)
-    files += plots.save(
-        lambda figure: plots.widths(table, figure), (8, 3.2), results.plots / plan.ablation_name
+    columns, notes = markdown.arithmetic(table), markdown.arithmetic_notes(plan)
+    page, files = _write(plan, results, table, columns, notes, form)
+    files += canvas.save(
+        lambda figure: plots.widths(table, figure),
+        (8, 3.4),
+        results.plots / plan.ablation_name,
+        table,
     )
     return page, files
 
 
-def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
+def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list[Path]]:
     found = as_recorded(plan, results)
-    plan, done, failed = found.plan, found.done, found.failed
+    plan, done = found.plan, found.done
     paper = published(plan)
-    table = trained_table(plan, done, failed)
+    table = trained_table(plan, done, found.failed, found.diverged)
     notes = markdown.trained_notes(found, paper)
-    page = markdown.document(plan, markdown.trained(table, paper), notes)
-    files = _write(plan, results, table, page)
-
-    name = plan.ablation_name
-    if plots.is_sweep(plan):
-        files += plots.save(
-            lambda figure: plots.by_cardinality(plan, table, figure), (9, 4.2), results.plots / name
-        )
-    elif plan.ablation.tolerance is None:
-        files += plots.save(
-            lambda figure: plots.by_parameters(plan, table, figure), (7, 4.2), results.plots / name
-        )
-    else:
-        height = 1.4 + 0.55 * len(table)
-        files += plots.save(
-            lambda figure: plots.by_row(plan, table, figure), (8, height), results.plots / name
-        )
+    columns = markdown.trained(table, paper)
+    closing = decided(plan, results)
+    page, files = _write(plan, results, table, columns, notes, form, closing)
+    files += _draw(found, table, paper, results)
     epochs = {name: results.epochs(record) for name, record in done.items()}
-    files += plots.save(
+    files += canvas.save(
         lambda figure: plots.curves(plan, epochs, figure),
         (9, 3.6),
-        results.plots / f"{name}-curves",
+        results.plots / f"{plan.ablation_name}-curves",
+        plots.curves_data(plan, epochs),
     )
     # Only made images may be shown: the other sets' pictures are not ours to publish.
     if isinstance(plan.protocol.data, Digits):
         images = load_images(plan.protocol.data)
-        files += plots.save(
+        files += canvas.save(
             lambda figure: plots.contact_sheet(images.train, images.classes, figure),
             (7, 4.7),
             results.plots / "samples",
@@ -75,11 +77,61 @@ def _render_trained(plan: Plan, results: Results) -> tuple[str, list[Path]]:
     return page, files
 
 
-def _write(plan: Plan, results: Results, table: pd.DataFrame, page: str) -> list[Path]:
-    text = results.tables / f"{plan.ablation_name}.md"
-    data = results.tables / f"{plan.ablation_name}.csv"
-    with written_aside(text) as aside:
-        aside.write_text(page)
-    with written_aside(data) as aside:
-        table.to_csv(aside, index=False, lineterminator="\n", float_format="%.6g")
-    return [text, data]
+def _draw(
+    found: Recorded, table: pd.DataFrame, paper: Published | None, results: Results
+) -> list[Path]:
+    """The table's own plot: against C, against parameters, or all Δ one below the other."""
+    plan, path = found.plan, results.plots / found.plan.ablation_name
+    if plots.is_sweep(plan):
+        seeds = seeds_table(plan, found.done)
+        return canvas.save(
+            lambda figure: plots.by_cardinality(plan, table, seeds, figure),
+            (9.5, 4.8),
+            path,
+            plots.sweep_data(table, seeds),
+        )
+    if plan.ablation.tolerance is None:
+        seeds = seeds_table(plan, found.done)
+        return canvas.save(
+            lambda figure: plots.by_parameters(plan, table, seeds, figure),
+            (8, 4.6),
+            path,
+            plots.parameters_data(table, seeds),
+        )
+    dots = plots.differences(plan, table)
+    theirs = "" if paper is None else f"paper, {paper.data}"
+    label = "top-1 error, difference in points; lower is better"
+    return canvas.save(
+        lambda figure: forest.forest(dots, figure, plots.title(plan, table), label, theirs),
+        (8.5, forest.height(dots)),
+        path,
+        forest.data(dots),
+    )
+
+
+def _write(
+    plan: Plan,
+    results: Results,
+    table: pd.DataFrame,
+    columns: dict[str, pd.Series],
+    notes: list[str],
+    form: Form,
+    closing: str = "",
+) -> tuple[str, list[Path]]:
+    """The page and the data of a table, and the page that is asked for."""
+    name = plan.ablation_name
+    files = [results.tables / f"{name}.md", results.tables / f"{name}.csv"]
+    page = markdown.document(plan, markdown.to_markdown(columns), notes, closing)
+    write_text(files[0], page)
+    canvas.write_csv(files[1], table)
+    if form == "latex":
+        page = latex.table(columns, plan.ablation.title, [*notes, closing], f"tab:{name}")
+        files.append(results.tables / f"{name}.tex")
+        write_text(files[2], page)
+    return page, files
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a page, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")

@@ -4,12 +4,16 @@ Errors are in percent; lower is better. Missing stays missing.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
 import pandas as pd
 
+from cardinality.analysis.comparisons import Comparison
+from cardinality.analysis.estimates import Estimate
+from cardinality.analysis.ledger import FIGURES, Line, analyse
+from cardinality.analysis.outcomes import Figure
 from cardinality.architecture.complexity import block_parameters, deviation, solve
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
@@ -19,6 +23,9 @@ from cardinality.results.records import Record
 # Records of finished runs by the run's name, and why others failed.
 Done = Mapping[str, Record]
 Failed = Mapping[str, str]
+Columns = dict[str, object]
+# What stands in the column `reference` of the line that others are compared with.
+ITSELF = "itself"
 
 
 def read_paper(name: str) -> pd.DataFrame:
@@ -85,15 +92,28 @@ def spread(values: list[float]) -> float:
     return stdev(values) if len(values) > 1 else math.nan
 
 
-def paired_difference(entry: Entry, other: Entry | None, done: Done, figure: str) -> float:
-    """Mean difference of two lines over the seeds that both have; not a number without any."""
-    if other is None:
-        return math.nan
-    pairs = (
-        (_figure(run, done, figure), _figure(against, done, figure))
-        for run, against in zip(entry.runs, other.runs, strict=False)  # seed by seed, from 0
-    )
-    return mean([a - b for a, b in pairs if a is not None and b is not None])
+def seen(comparison: Comparison | None) -> Estimate | None:
+    """What a table shows of a comparison: it is over all seeds that both lines have.
+
+    Verdicts take the stated seeds alone; a table's means are of every seed that was asked for, and
+    its differences are to be of the same ones.
+    """
+    if comparison is None:
+        return None
+    return comparison.effect.extended or comparison.effect.over
+
+
+def _difference(compared: Mapping[Figure, Comparison] | None, figure: Figure, name: str) -> Columns:
+    """A difference with the ends of its interval; not a number where there is none."""
+    over = None if compared is None else seen(compared[figure])
+    values = (None, None, None) if over is None else (over.mean, over.low, over.high)
+    names = (name, f"{name}_low", f"{name}_high")
+    return {n: math.nan if v is None else v for n, v in zip(names, values, strict=True)}
+
+
+def _pairs(compared: Mapping[Figure, Comparison] | None) -> int:
+    over = None if compared is None else seen(compared["top1_error"])
+    return 0 if over is None else over.n
 
 
 def figures(entry: Entry, done: Done, figure: str) -> list[float]:
@@ -106,20 +126,29 @@ def _figure(run: Run, done: Done, figure: str) -> float | None:
     return getattr(done[run.name].final, figure) if run.name in done else None
 
 
-def trained_table(plan: Plan, done: Done, failed: Failed) -> pd.DataFrame:
+def trained_table(
+    plan: Plan, done: Done, failed: Failed, diverged: Collection[str] = ()
+) -> pd.DataFrame:
     """One line a row and depth: what it costs, what was measured, what the paper has.
 
-    Differences are to the line's reference (`Plan.reference`), ours over the seeds that both have.
+    Differences are those of `cardinality.analysis`: to the line's reference (`Plan.reference`),
+    by pairs of seeds, with their 95 % t interval.
     """
     paper = published(plan)
-    return pd.DataFrame([_line(plan, entry, done, failed, paper) for entry in plan.entries])
+    compared = analyse(plan, done, diverged)
+    return pd.DataFrame(
+        [
+            _line(plan, entry, line, done, failed, paper)
+            for entry, line in zip(plan.entries, compared, strict=True)
+        ]
+    )
 
 
 def _line(
-    plan: Plan, entry: Entry, done: Done, failed: Failed, paper: Published | None
-) -> dict[str, object]:
+    plan: Plan, entry: Entry, compared: Line, done: Done, failed: Failed, paper: Published | None
+) -> Columns:
     reference = plan.reference(entry)
-    line: dict[str, object] = {
+    line: Columns = {
         "setting": str(entry.row.setting),
         "model": entry.row.label or "",
         "role": entry.role,
@@ -130,22 +159,53 @@ def _line(
         "runs": len(entry.runs),
         "n": len(figures(entry, done, "top1_error")),
         "failed": sum(run.name in failed for run in entry.runs),
+        "reference": _reference(entry, reference),
+        "pairs": _pairs(compared.to_reference),
     }
-    for figure in ("top1_error", "top5_error", "train_error"):
+    for figure in FIGURES:
         values = figures(entry, done, figure)
         line[figure] = mean(values)
         line[f"{figure}_deviation"] = spread(values)
-        line[f"{figure}_difference"] = paired_difference(entry, reference, done, figure)
-    without = plan.with_shortcuts(entry)
-    line["top1_error_without_shortcuts"] = paired_difference(entry, without, done, "top1_error")
+        line |= _difference(compared.to_reference, figure, f"{figure}_difference")
+    line["without_shortcuts_pairs"] = _pairs(compared.to_shortcuts)
+    line |= _difference(compared.to_shortcuts, "top1_error", "top1_error_without_shortcuts")
     if paper is not None:
-        line |= _paper_line(paper, entry, reference, without)
+        line |= _paper_line(paper, entry, reference, plan.with_shortcuts(entry))
     return line
 
 
-def _costs(entry: Entry, reference: Entry | None) -> dict[str, object]:
+def _reference(entry: Entry, reference: Entry | None) -> str:
+    """What a line is compared with, in words."""
+    if reference is None:
+        return ""
+    if reference is entry:
+        return ITSELF
+    return f"{reference.row.setting} of depth {reference.architecture.depth}"
+
+
+def seeds_table(plan: Plan, done: Done) -> pd.DataFrame:
+    """One line a finished run: its line of the table, its seed and its errors."""
+    lines = [
+        {
+            "setting": str(entry.row.setting),
+            "cardinality": entry.row.setting.cardinality,
+            "role": entry.role,
+            "depth": entry.architecture.depth,
+            "shortcuts": entry.row.residual,
+            "seed": run.seed,
+            **{figure: _figure(run, done, figure) for figure in FIGURES},
+        }
+        for entry in plan.entries
+        for run in entry.runs
+        if run.name in done
+    ]
+    columns = ["setting", "cardinality", "role", "depth", "shortcuts", "seed", *FIGURES]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _costs(entry: Entry, reference: Entry | None) -> Columns:
     """Parameters, MACs and activations of the whole net, and relative to the reference."""
-    costs: dict[str, object] = {}
+    costs: Columns = {}
     for count in ("params", "macs", "activations"):
         ours = getattr(entry.complexity, count)
         costs[count] = ours
@@ -156,9 +216,9 @@ def _costs(entry: Entry, reference: Entry | None) -> dict[str, object]:
 
 def _paper_line(
     paper: Published, entry: Entry, reference: Entry | None, without: Entry | None
-) -> dict[str, object]:
+) -> Columns:
     line, against, bare = (paper.line(e) for e in (entry, reference, without))
-    found: dict[str, object] = {
+    found: Columns = {
         "paper_data": paper.data,
         "paper_depth": math.nan if line is None else line.depth,
     }

@@ -1,0 +1,167 @@
+"""The commands about what the numbers mean: claims, compare."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cardinality.cli.options import FormatOption, ResultsOption
+from cardinality.common.errors import UserError
+from cardinality.common.workspace import workspace
+
+if TYPE_CHECKING:
+    from cardinality.report.judged import Judged
+    from cardinality.results.folder import Results
+
+
+def claims_command(
+    protocol: Annotated[
+        str | None,
+        typer.Option("--protocol", help="A name or a .yaml file; by default all with results."),
+    ] = None,
+    results: ResultsOption = None,
+    form: FormatOption = "markdown",
+) -> None:
+    """Say which of the paper's sentences the records support, and how sure that is."""
+    from cardinality.report.claims_files import write, write_overview
+
+    root = results or workspace() / "results"
+    if protocol is not None:
+        page, files = write(_judged(root, protocol), form)
+        _show(page, files)
+        return
+    everything = _all(root)
+    files = [file for judged in everything for file in write(judged, form)[1]]
+    page, more = write_overview(everything, root)
+    _show(page, [*files, *more])
+
+
+def _show(page: str, files: Sequence[Path]) -> None:
+    print(page)
+    here = Path.cwd()
+    for file in files:
+        shown = file.resolve()
+        print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
+
+
+def _folders(root: Path) -> "list[Results]":
+    """The results of every protocol that has records and whose file is known."""
+    from cardinality.common.workspace import names
+    from cardinality.experiment.plan import PROTOCOLS
+    from cardinality.results.folder import Results
+
+    known = {*names(PROTOCOLS, ".yaml")}
+    kinds = ("runs", "failed")
+    return [
+        Results(path)
+        for path in sorted(root.glob("*"))
+        if path.name in known and any((path / kind).is_dir() for kind in kinds)
+    ]
+
+
+def _judged(root: Path, protocol: str) -> "Judged":
+    """One protocol's claims; deviations that it lacks are borrowed from the others."""
+    from cardinality.experiment.plan import PROTOCOLS, find
+    from cardinality.report.judged import judge_protocol
+    from cardinality.results.folder import Results
+
+    name = find(protocol, PROTOCOLS).stem
+    others = [results for results in _folders(root) if results.folder.name != name]
+    return judge_protocol(protocol, Results(root / name), others)
+
+
+def _all(root: Path) -> "list[Judged]":
+    folders = _folders(root)
+    if not folders:
+        raise UserError(f"{root}: no protocol has results there; allowed: --protocol, or --results")
+    return [_judged(root, results.folder.name) for results in folders]
+
+
+def compare_command(
+    given: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE.csv | RESULTS_A RESULTS_B",
+            help="Anyone's runs (setting, seed, error), or two folders of results.",
+        ),
+    ],
+    claim: Annotated[
+        str | None, typer.Option("--claim", help="Only this claim, as a family of its own.")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", help="Of two results: how many points count as the same."),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Whose figures of ours stand beside.")
+    ] = None,
+    results: ResultsOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Write page, data and plot there."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Judge other people's runs by the same rules, or ask whether two results are the same."""
+    if len(given) == 2:
+        if claim is not None:
+            raise UserError(
+                "--claim: of two results cells are compared; allowed: with one FILE.csv"
+            )
+        _compare_results(given, margin, protocol, output, as_json)
+        return
+    if len(given) != 1:
+        raise UserError(f"{len(given)} files; allowed: one FILE.csv, or RESULTS_A and RESULTS_B")
+    if margin is not None:
+        raise UserError("--margin: is for two results; allowed: RESULTS_A RESULTS_B --margin M")
+    _compare_file(given[0], claim, protocol, results, output, as_json)
+
+
+def _compare_file(
+    path: Path,
+    claim: str | None,
+    protocol: str | None,
+    results: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    from cardinality.report import outside
+
+    root = results or workspace() / "results"
+    if protocol is not None:
+        ours = [_judged(root, protocol)]
+    else:
+        ours = [_judged(root, found.folder.name) for found in _folders(root)]
+    found = outside.judge_file(path, claim, ours)
+    print(json.dumps(outside.as_json(found), indent=1) if as_json else outside.page(found))
+    if output is not None:
+        _wrote(outside.write(found, output), as_json)
+
+
+def _compare_results(
+    given: Sequence[Path],
+    margin: float | None,
+    protocol: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    from cardinality.report import twice
+
+    if margin is None or not 0 < margin < 100:
+        raise UserError(
+            "--margin: must say how many points count as the same, before anyone looks;"
+            " allowed: a number above 0 and below 100"
+        )
+    found = twice.compare(given[0], given[1], margin, protocol)
+    print(json.dumps(twice.as_json(found), indent=1) if as_json else twice.page(found))
+    if output is not None:
+        _wrote(twice.write(found, output), as_json)
+
+
+def _wrote(files: Sequence[Path], as_json: bool) -> None:
+    """Name the files; what is read by a program is not mixed with that."""
+    if not as_json:
+        for file in files:
+            print(f"wrote {file}")

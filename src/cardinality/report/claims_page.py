@@ -1,0 +1,429 @@
+"""The ledger as a page, as data and as a picture."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cardinality.analysis.claims import ChainTest, Claim, InteractionTest
+from cardinality.analysis.comparisons import Effect
+from cardinality.analysis.contrasts import Contrast
+from cardinality.analysis.images import ImageEffect, Interval
+from cardinality.analysis.outcomes import Cell
+from cardinality.analysis.planning import Needed, Why
+from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of, contrast_of_link
+from cardinality.report.bits import agreements, words
+from cardinality.report.judged import Judged, by_decision
+from cardinality.report.markdown import DASH, columns_of, difference, number, to_markdown
+
+Columns = dict[str, pd.Series]
+DOUBLING = "points a doubling of C"
+# Why there is no number of seeds.
+REASONS: dict[Why | None, str] = {
+    "no effect stated": "the paper has no such figures",
+    "no effect that way": "none: the paper's figures go the other way",
+    "no deviation": "not known: no two seeds of these nets are there, at any scale",
+    "more than 1000": "more than 1000",
+    None: "not known",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A claim, or one link of a chain, with its effect.
+
+    Attributes:
+        verdict: of the claim.
+        link: the two cells of a link.
+        contrast: of the cells; none for a chain as a whole.
+        evidence: of the claim or of the link.
+    """
+
+    verdict: Verdict
+    link: tuple[Cell, Cell] | None
+    contrast: Contrast | None
+    evidence: Evidence
+
+    @property
+    def label(self) -> str:
+        """What a link compares."""
+        return "" if self.link is None else " before ".join(map(words, self.link))
+
+
+def parts(judged: Judged) -> Iterator[Part]:
+    """Every claim, and after a chain its links."""
+    for verdict in judged.verdicts:
+        claim = judged.claim(verdict.claim)
+        yield Part(verdict, None, contrast_of(claim), verdict.evidence)
+        if isinstance(claim.test, ChainTest):
+            for link, found in zip(claim.test.links, verdict.links, strict=True):
+                cells = (found.first, found.second)
+                yield Part(verdict, cells, contrast_of_link(link), found.evidence)
+
+
+def image_effects(judged: Judged, part: Part) -> ImageEffect | None:
+    """A part's intervals over seeds, over test images and over both; of test errors alone."""
+    if part.contrast is None or part.verdict.figure != "top1_error":
+        return None
+    return judged.pictures.effect(part.contrast, part.evidence.effect.seeds)
+
+
+def data(judged: Judged) -> pd.DataFrame:
+    """One line a claim, and one a link of a chain; what is not there is empty."""
+    needed = {each.claim: each for each in judged.ledger.needed}
+    return pd.DataFrame([_line(judged, part, needed) for part in parts(judged)])
+
+
+def _line(judged: Judged, part: Part, needed: dict[str, Needed]) -> dict[str, object]:
+    verdict, whole = part.verdict, part.link is None
+    corrected = (verdict.p, verdict.p_against) if whole else (None, None)
+    return {
+        "protocol": judged.name,
+        "claim": verdict.claim,
+        "link": part.label,
+        "table": verdict.table,
+        "family": verdict.family,
+        "figure": verdict.figure,
+        "rule": verdict.rule if whole else "difference",
+        "verdict": verdict.decision if whole else "",
+        "state": verdict.state,
+        "unfinished": verdict.unfinished if whole else part.evidence.effect.unfinished,
+        "after_the_fact": verdict.after_the_fact,
+        "pairs": part.evidence.pairs,
+        **_effect_columns(part.evidence),
+        "p": part.evidence.p,
+        "p_against": part.evidence.p_against,
+        "p_corrected": corrected[0],
+        "p_against_corrected": corrected[1],
+        "ties": part.evidence.ties,
+        "level": verdict.level,
+        "family_size": verdict.family_size,
+        "paper": part.evidence.paper,
+        **_image_columns(image_effects(judged, part)),
+        **_needed_columns(needed.get(verdict.claim) if whole else None),
+        "claim_text": verdict.text,
+        "source": verdict.source,
+    }
+
+
+def _effect_columns(evidence: Evidence) -> dict[str, object]:
+    effect, over, more = evidence.effect, evidence.effect.over, evidence.effect.extended
+    return {
+        "effect": None if over is None else over.mean,
+        "low": None if over is None else over.low,
+        "high": None if over is None else over.high,
+        "deviation": None if over is None else over.deviation,
+        "unit": evidence.unit,
+        "diverged": " ".join(map(str, effect.diverged)),
+        "extended_seeds": None if more is None else more.n,
+        "extended_effect": None if more is None else more.mean,
+        "extended_low": None if more is None else more.low,
+        "extended_high": None if more is None else more.high,
+    }
+
+
+def _image_columns(found: ImageEffect | None) -> dict[str, object]:
+    def ends(name: str, interval: Interval | None) -> dict[str, object]:
+        low, high = (None, None) if interval is None else (interval.low, interval.high)
+        return {f"low_{name}": low, f"high_{name}": high}
+
+    if found is None:
+        found = ImageEffect(math.nan, 0, 0, 0, None, None, None)
+    return {
+        "images": found.images or None,
+        "units": found.units or None,
+        **ends("over_images", found.over_images),
+        **ends("over_both", found.over_both),
+        "degrees_over_both": None if found.over_both is None else found.over_both.degrees,
+    }
+
+
+def _needed_columns(needed: Needed | None) -> dict[str, object]:
+    known = None if needed is None else needed.spread
+    return {
+        "seeds_for_the_papers_effect": None if needed is None else needed.seeds,
+        "planned_deviation": None if known is None else known.upper,
+        "deviation_of": "" if known is None else known.whose,
+    }
+
+
+def effect_text(effect: Effect, digits: int = 2) -> str:
+    """Mean ± half its interval, over the seeds that count."""
+    over = effect.over
+    if over is None:
+        return DASH
+    half = "" if over.low is None or over.high is None else (over.high - over.low) / 2
+    interval = f" ± {number(half, digits)}" if isinstance(half, float) else ""
+    return f"{difference(over.mean, digits)}{interval}"
+
+
+def p_text(p: float | None) -> str:
+    """A p value with two digits that say something."""
+    if p is None:
+        return DASH
+    if p >= 0.995:
+        return "1"
+    return "< 0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The decision; what may still change looks so."""
+    late = ", after the fact" if verdict.after_the_fact else ""
+    if verdict.decision == "not run":
+        return "not run"
+    if verdict.state == "interim":
+        return f"*{verdict.decision}? interim, {verdict.unfinished} runs to go{late}*"
+    given = " (as given)" if verdict.state == "as given" else ""
+    return f"**{verdict.decision}**{given}{late}"
+
+
+def ps_text(verdict: Verdict) -> tuple[str, str]:
+    """The p and the corrected p of the way that the verdict goes."""
+    if verdict.decision == "contradicted":
+        both = (verdict.evidence.p_against, verdict.p_against)
+        return p_text(both[0]) + " the other way", p_text(both[1])
+    return p_text(verdict.evidence.p), p_text(verdict.p)
+
+
+def columns(verdicts: Sequence[Verdict]) -> Columns:
+    """The ledger's columns as texts."""
+    lines = []
+    for verdict in verdicts:
+        p, corrected = ps_text(verdict)
+        evidence = verdict.evidence
+        unit = " a doubling" if evidence.unit == DOUBLING else ""
+        paper = DASH if evidence.paper is None else difference(evidence.paper, 2) + unit
+        shown = effect_text(evidence.effect)
+        lines.append(
+            {
+                "claim": f"`{verdict.claim}`: {verdict.text}",
+                "verdict": verdict_text(verdict),
+                "effect ± interval, points": shown + (unit if shown != DASH else ""),
+                "pairs": str(evidence.pairs),
+                "p": p,
+                "p, corrected": f"{corrected} (of {verdict.family_size})",
+                "paper's own effect": paper,
+            }
+        )
+    return columns_of(lines)
+
+
+def page(judged: Judged) -> str:
+    """The whole page of one protocol."""
+    counts = ", ".join(f"{count} {each}" for each, count in by_decision(judged.verdicts).items())
+    state = (
+        "Final." if judged.final else "**Interim: it may change until every stated run is there.**"
+    )
+    blocks = [
+        f"# What the paper says, and what `{judged.name}` says of it",
+        f"{judged.plans[0].protocol.title}. {state} {counts}.",
+        "\n".join(f"- {line}" for line in _reading(judged)),
+    ]
+    for table in dict.fromkeys(verdict.table for verdict in judged.verdicts):
+        blocks += _section(judged, table)
+    blocks += _images(judged)
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _reading(judged: Judged) -> list[str]:
+    level = f"{100 * judged.claims.level:g} %"
+    lines = [
+        "The rules stand in paper_tables/claims.yaml and were written before the runs of revision"
+        f" {judged.claims.from_revision}; docs/statistics.md explains them.",
+        f"Supported: the corrected p is at most {level} (one-sided, Holm); contradicted: the same"
+        " the other way. Undecided is neither, and no sign that nothing differs. Primary claims are"
+        " one family, each table's secondary ones one more.",
+        "Effects are negative where the first net errs less, ± is half of a 95 % t interval over"
+        " seeds; a trend's is the slope. A chain shows its weakest link. The paper's effect is"
+        " from its own figures and has no interval.",
+    ]
+    if any(verdict.after_the_fact for verdict in judged.verdicts):
+        lines.append("**After the fact: some of these runs were there before the rules.**")
+    if judged.found.others:
+        lines.append(
+            f"Left out, because their numerics or their images are others: {judged.found.others}"
+            " runs of these nets."
+        )
+    if judged.found.unsound:
+        lines.append(
+            f"**Left out, because they do not hold together: {len(judged.found.unsound)} runs"
+            " (`cardinality verify` says why).**"
+        )
+    return lines
+
+
+def _section(judged: Judged, table: str) -> list[str]:
+    verdicts = [verdict for verdict in judged.verdicts if verdict.table == table]
+    blocks = [f"## {table}", to_markdown(columns(verdicts))]
+    lines = [line for verdict in verdicts for line in remarks(judged, verdict)]
+    return [*blocks, "\n".join(f"- {line}" for line in lines), *_would_decide(judged, table)]
+
+
+def remarks(judged: Judged, verdict: Verdict) -> list[str]:
+    """What must be said beside a verdict: links, what is left out, what would decide."""
+    name, effect = f"`{verdict.claim}`", verdict.evidence.effect
+    lines = []
+    if any(link.evidence.effect.over for link in verdict.links):
+        links = (
+            f"{words(link.first)} before {words(link.second)}"
+            f" {effect_text(link.evidence.effect)} ({link.evidence.pairs})"
+            for link in verdict.links
+        )
+        lines.append(f"{name}, its links: {'; '.join(links)}.")
+    diverged = {*effect.diverged}.union(*(link.evidence.effect.diverged for link in verdict.links))
+    if diverged:
+        seeds = ", ".join(map(str, sorted(diverged)))
+        ranked = "; in the trend it ranks last" if verdict.rule == "trend" else ""
+        lines.append(f"{name}: a run of seed {seeds} diverged and is left out of the mean{ranked}.")
+    if effect.extended is not None:
+        more = Effect(effect.extended, (), (), 0, None)
+        lines.append(
+            f"{name}, extended: {effect_text(more)} over all {effect.extended.n} seeds; those"
+            " beyond the stated ones change no verdict."
+        )
+    if verdict.evidence.ties:
+        lines.append(f"{name}: equal errors share a rank, which makes p larger than it need be.")
+    return lines
+
+
+def _would_decide(judged: Judged, table: str) -> list[str]:
+    """The seeds for the paper's own effects, of a table's claims that are undecided."""
+    undecided = {v.claim for v in judged.verdicts if v.table == table}
+    needed = [each for each in judged.ledger.needed if each.claim in undecided]
+    if not needed:
+        return []
+    return [
+        "Undecided: how many seeds find the *paper's* own effect in 80 of 100 cases at the"
+        " corrected level, planned with the deviation's upper 80 % bound (never for the effect just"
+        " seen: that is large where luck made it large).",
+        to_markdown(columns_of([needed_line(each, each.claim) for each in needed])),
+    ]
+
+
+def needed_line(needed: Needed, claim: str) -> dict[str, str]:
+    """How many seeds something needs, with which deviation, and whose that is."""
+    known = needed.spread
+    return {
+        "claim": f"`{claim}`",
+        "effect to find": DASH if needed.effect is None else number(needed.effect, 2),
+        "deviation": DASH if known is None else number(known.upper, 2),
+        "whose": DASH if known is None else f"{known.whose}, {known.degrees} degrees of freedom",
+        "level": f"{100 * needed.level:.2g} %",
+        "seeds": str(needed.seeds) if needed.seeds is not None else REASONS[needed.why],
+    }
+
+
+def _images(judged: Judged) -> list[str]:
+    """Intervals over seeds, over another draw of test images, and both; and how runs agree."""
+    lines = []
+    for part in parts(judged):
+        found = image_effects(judged, part)
+        if found is not None:
+            lines.append(_image_line(part, found))
+    if not lines:
+        return []
+    return [
+        "## Other seeds, and other test images",
+        "95 % intervals: over other seeds on these test images, over another draw of test images"
+        " with these seeds, and over both. Verdicts are over seeds. Where images share a source,"
+        " sources are what is drawn. Two or three seeds know their deviation badly, which makes the"
+        " first interval wide; the third knows its own from the images as well.",
+        to_markdown(columns_of(lines)),
+        _agreement(judged),
+    ]
+
+
+def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
+    def ends(interval: Interval | None) -> str:
+        if interval is None:
+            return DASH
+        return f"{difference(interval.low, 2)} to {difference(interval.high, 2)}"
+
+    drawn = f"{found.images:,} images"
+    if found.units != found.images:
+        drawn = f"{found.units:,} sources of {drawn}"
+    return {
+        "claim": f"`{part.verdict.claim}`" + (f", {part.label}" if part.link else ""),
+        "effect": difference(found.mean, 2)
+        + (" a doubling" if len(part.contrast or ()) > 4 else ""),
+        "over seeds": ends(found.over_seeds),
+        "over images": ends(found.over_images),
+        "over both": ends(found.over_both),
+        "from": f"{found.seeds} seed{'s'[: found.seeds > 1]}, {drawn}",
+    }
+
+
+def compared_cells(judged: Judged) -> list[tuple[Cell, Cell]]:
+    """Every two cells that a difference or a link compares, once."""
+    pairs = []
+    for part in parts(judged):
+        if part.contrast is not None and len(part.contrast) == 2:
+            first, second = part.contrast
+            pairs.append((first, second))
+    return list(dict.fromkeys(pairs))
+
+
+def _agreement(judged: Judged) -> str:
+    """Two sentences of how runs agree."""
+    found = agreements(judged.pictures.right, compared_cells(judged))
+    texts = []
+    for same, what in ((True, "Two seeds of one net"), (False, "Two nets with the same seed")):
+        lines = found[(found["first"] == found["second"]) == same]
+        if not lines.empty:
+            kappa = lines.kappa.mean()
+            texts.append(
+                f"{what} agree on {100 * lines.agree.mean():.1f} % of the test images (kappa"
+                f" {DASH if math.isnan(kappa) else f'{kappa:.2f}'}, mean of {len(lines)} pairs)."
+            )
+    return " ".join([*texts, "Each pair: agreement.csv."]) if texts else ""
+
+
+def claimed_way(claim: Claim) -> int:
+    """1 where the paper has the effect positive, else -1."""
+    test = claim.test
+    return 1 if isinstance(test, InteractionTest) and test.alternative == "greater" else -1
+
+
+def overview(everything: Sequence[Judged]) -> str:
+    """All protocols side by side, with the paper's own figures."""
+    blocks = [
+        "# What the paper says, and what each scale says of it",
+        "A verdict is about its scale alone. In italics what may still change. Effects are mean ±"
+        " half of a 95 % t interval over seeds (pairs), in points, a trend's in points a doubling"
+        " of C; the paper's own effect is from its own figures, where it has them.",
+    ]
+    blocks.append(to_markdown(columns_of(overview_lines(everything))))
+    links = (f"[{judged.name}]({judged.name}/claims.md)" for judged in everything)
+    blocks.append(f"Each with its p values, links and intervals: {', '.join(links)}.")
+    return "\n\n".join(blocks) + "\n"
+
+
+def overview_lines(everything: Sequence[Judged]) -> list[dict[str, str]]:
+    """One line a claim: its text, the paper's own effect, and each protocol's verdict."""
+    first = everything[0]
+    lines = []
+    for place, verdict in enumerate(first.verdicts):
+        line = {
+            "claim": f"`{verdict.claim}`: {verdict.text}",
+            "paper": DASH
+            if verdict.evidence.paper is None
+            else difference(verdict.evidence.paper, 2),
+        }
+        for judged in everything:
+            line[judged.name] = _short(judged.verdicts[place])
+        lines.append(line)
+    return lines
+
+
+def _short(verdict: Verdict) -> str:
+    if verdict.decision == "not run":
+        return "not run"
+    late = ", after the fact" if verdict.after_the_fact else ""
+    mark = "**" if verdict.final else "*"
+    interim = "" if verdict.final else ", interim"
+    evidence = verdict.evidence
+    return (
+        f"{mark}{verdict.decision}{interim}{late}{mark}:"
+        f" {effect_text(evidence.effect)} ({evidence.pairs})"
+    )

@@ -1,0 +1,235 @@
+"""All claims at one scale: from the records of a protocol to verdicts, for pages and plots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from cardinality.analysis.claims import Claim, Claims, read_claims
+from cardinality.analysis.ledger import Ledger, ledger, outcomes_of, paper_figures
+from cardinality.analysis.outcomes import Outcomes
+from cardinality.analysis.planning import Runs
+from cardinality.analysis.verdicts import Decision, Published, Verdict
+from cardinality.common.errors import UserError
+from cardinality.common.notes import note
+from cardinality.common.workspace import names
+from cardinality.experiment.plan import ABLATIONS, PROTOCOLS, Entry, Plan, find, make_plan
+from cardinality.host.machine import Machine
+from cardinality.report.bits import Pictures, pictures
+from cardinality.report.recorded import Recorded, as_recorded
+from cardinality.report.tables import published
+from cardinality.results.folder import Results
+
+# Records say with what numerics they were made; so any machine gives the same plans.
+ANY = Machine("cpu", "any", 1, bfloat16=True, kernel=True)
+FEW = 4
+DECISIONS: tuple[Decision, ...] = ("supported", "contradicted", "undecided", "not run")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the records of one protocol say of the claims.
+
+    Attributes:
+        claims: with their rules.
+        plans: of the tables that train, with the numerics of the records and with every seed that
+            these have, also beyond the stated ones.
+        found: what is on disk of all of them together: one numerics, one set of images.
+        ledger: the verdicts.
+        results: where the records lie.
+    """
+
+    claims: Claims
+    plans: tuple[Plan, ...]
+    found: Recorded
+    ledger: Ledger
+    results: Results
+
+    @property
+    def name(self) -> str:
+        """The protocol's."""
+        return self.ledger.protocol
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """In the order of the claims."""
+        return self.ledger.verdicts
+
+    def claim(self, name: str) -> Claim:
+        """The claim of a name."""
+        return next(claim for claim in self.claims.claims if claim.name == name)
+
+    @property
+    def final(self) -> bool:
+        """Whether no verdict may change any more."""
+        return all(verdict.final for verdict in self.verdicts)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """What the records say image by image."""
+        return pictures(self.plans, self.found.done, self.results)
+
+
+def plans_of(protocol: str) -> list[Plan]:
+    """The plans of every table that trains at a scale.
+
+    One that the scale cannot have, as where it states no such depth, is left out, and it is said.
+
+    Raises:
+        UserError: there is no such protocol.
+    """
+    find(protocol, PROTOCOLS)
+    plans = []
+    for name in names(ABLATIONS, ".yaml"):
+        try:
+            plan = make_plan(name, protocol, ANY)
+        except UserError as error:
+            note(f"{name} is left out: {error}")
+            continue
+        if plan.ablation.trains:
+            plans.append(plan)
+    if not plans:
+        raise UserError(f"protocol {protocol}: no table can be planned at it; allowed: one or more")
+    return plans
+
+
+def judge_protocol(
+    protocol: str, results: Results, others: Sequence[Results] = (), claims: Claims | None = None
+) -> Judged:
+    """Judge every claim by the records of a protocol.
+
+    Args:
+        protocol: a name, or a path.
+        results: its records.
+        others: results of other protocols, whose deviations are planned with where these have
+            too few.
+        claims: with their rules, by default the suite's.
+
+    Raises:
+        UserError: there is no such protocol.
+    """
+    return _judge(plans_of(protocol), results, claims or read_claims(), borrowed(others))
+
+
+def borrowed(others: Sequence[Results]) -> list[Runs]:
+    """The runs of other protocols; of those whose files are not here nothing is taken."""
+    found = []
+    for results in others:
+        try:
+            plans = plans_of(results.folder.name)
+        except UserError:
+            continue
+        found.append(runs_of(plans, results))
+    return found
+
+
+def runs_of(plans: Sequence[Plan], results: Results) -> Runs:
+    """How the runs of some plans of one protocol came out, to take deviations from."""
+    plans, found = _recorded(plans, results)
+    return Runs(plans[0].protocol_name, _outcomes(plans, found))
+
+
+def _outcomes(plans: Sequence[Plan], found: Recorded) -> dict[str, Outcomes]:
+    return {plan.ablation_name: outcomes_of(plan, found.done, found.diverged) for plan in plans}
+
+
+def _judge(
+    plans: Sequence[Plan], results: Results, claims: Claims, others: Sequence[Runs] = ()
+) -> Judged:
+    plans, found = _recorded(plans, results)
+    paper = {plan.ablation_name: _paper(plan) for plan in plans}
+    judged = ledger(claims, plans, found.done, found.diverged, paper, others)
+    return Judged(claims, tuple(plans), found, judged, results)
+
+
+def _paper(plan: Plan) -> Published:
+    figures = published(plan)
+    lines = [] if figures is None else figures.lines.to_dict("records")
+    return paper_figures({str(key): value for key, value in line.items()} for line in lines)
+
+
+def _recorded(plans: Sequence[Plan], results: Results) -> tuple[list[Plan], Recorded]:
+    """The plans as recorded: of all together one numerics and one set of images is taken.
+
+    A run that two tables have is then the same one in both.
+    """
+    seeds = {int(record.configuration["seed"]) for record in results.read_all()[0]}
+    wider = [_with_seeds(plan, seeds) for plan in plans]
+    joined = replace(wider[0], entries=tuple(entry for plan in wider for entry in plan.entries))
+    found = as_recorded(joined, results)
+    numerics = found.plan.runs()[0].numerics
+    return [plan.with_numerics(numerics) for plan in wider], found
+
+
+def _with_seeds(plan: Plan, seeds: set[int]) -> Plan:
+    """The same with every seed that records have, also beyond those that the protocol states."""
+
+    def wider(entry: Entry) -> Entry:
+        first = entry.runs[0]
+        own = {run.seed for run in entry.runs}
+        more = (replace(first, seed=seed) for seed in sorted(seeds - own))
+        return replace(entry, runs=(*entry.runs, *more))
+
+    return replace(plan, entries=tuple(wider(entry) for entry in plan.entries))
+
+
+def decided(plan: Plan, results: Results) -> str:
+    """What a table decides and what not: one sentence, made from the verdicts.
+
+    The verdicts are the protocol's, also where the table is shown with fewer or more seeds; they
+    are corrected together with those of its other tables, where these can be planned.
+    """
+    claims = read_claims()
+    own = [claim.name for claim in claims.claims if claim.table == plan.ablation_name]
+    if not own:
+        return (
+            "What this decides: none of the sentences that are judged"
+            " (paper_tables/claims.yaml) is about this table, so it shows differences alone."
+        )
+    judged = _judge([plan, *_siblings(plan)], results, claims)
+    verdicts = [verdict for verdict in judged.verdicts if verdict.claim in own]
+    return _sentence(verdicts, plan.protocol_name)
+
+
+def _siblings(plan: Plan) -> list[Plan]:
+    """The other tables at the plan's scale, with its recipe."""
+    try:
+        plans = plans_of(plan.protocol_name)
+    except UserError:  # the scale is a file of the user's that lies elsewhere
+        return []
+    training = plan.entries[0].runs[0].training
+
+    def alike(entry: Entry) -> Entry:
+        return replace(entry, runs=tuple(replace(run, training=training) for run in entry.runs))
+
+    return [
+        replace(other, entries=tuple(map(alike, other.entries)))
+        for other in plans
+        if other.protocol == plan.protocol and other.ablation_name != plan.ablation_name
+    ]
+
+
+def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
+    """``What this decides: of the paper's 3 sentences ...``."""
+    words = {"supported": "the runs support", "contradicted": "contradict", "undecided": "leave"}
+    parts = []
+    for decision, verb in words.items():
+        of_these = [verdict.claim for verdict in verdicts if verdict.decision == decision]
+        # A long list of what is open says less than its number.
+        shown = decision != "undecided" or len(of_these) <= FEW
+        named = f" ({', '.join(of_these)})" if of_these and shown else ""
+        end = " undecided" if decision == "undecided" else ""
+        parts.append(f"{verb} {len(of_these) or 'none'}{end}{named}")
+    absent = sum(verdict.decision == "not run" for verdict in verdicts)
+    unfinished = sum(not verdict.final for verdict in verdicts)
+    state = "final" if not unfinished else f"interim: stated runs of {unfinished} have not ended"
+    return (
+        f"What this decides: of the paper's {len(verdicts)} sentence{'s'[: len(verdicts) > 1]}"
+        f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
+        f" (at {100 * verdicts[0].level:g} %, corrected for their number; {state}); nothing else"
+        f" here is decided, and `cardinality claims --protocol {protocol}` has the figures."
+    )
+
+
+def by_decision(verdicts: Sequence[Verdict]) -> Mapping[Decision, int]:
+    """How many verdicts there are of each kind."""
+    return {each: sum(v.decision == each for v in verdicts) for each in DECISIONS}

@@ -1,0 +1,268 @@
+"""The same cells computed twice: whether two machines, or two commits, give the same."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cardinality.analysis.estimates import Estimate
+from cardinality.analysis.margins import CellSameness, ResultsSameness, compare_results
+from cardinality.analysis.outcomes import Cell, Outcomes
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import Numerics
+from cardinality.report import canvas, forest
+from cardinality.report.claims_page import effect_text, p_text
+from cardinality.report.forest import Dot
+from cardinality.report.markdown import DASH, columns_of, to_markdown
+from cardinality.report.render import write_text
+from cardinality.results.folder import Results
+from cardinality.results.records import Record
+
+# What runs of one code, on one kind of machine and of one set of images have in common.
+Kind = tuple[int, Numerics, str]
+INTERVAL = "90 % interval"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two sets of results, of one protocol.
+
+    Attributes:
+        folder: where they lie.
+        outcomes: of the most frequent kind of its records; a cell's role is its depth in layers.
+        others: how many finished runs of other kinds were left out.
+        unsound: how many records do not hold together.
+        data: the checksums of its images.
+    """
+
+    folder: Path
+    outcomes: Outcomes
+    others: int
+    unsound: int
+    data: str
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Two sets of results of one protocol, and whether they are the same."""
+
+    protocol: str
+    first: Side
+    second: Side
+    sameness: ResultsSameness
+
+
+def compare(first: Path, second: Path, margin: float, protocol: str | None) -> tuple[Twice, ...]:
+    """Compare each protocol that both have results of, cell by cell.
+
+    Args:
+        first, second: folders like results/, or of one protocol's results.
+        margin: in points, stated beforehand.
+        protocol: only this one.
+
+    Raises:
+        UserError: a folder is not there, or they have no protocol in common.
+    """
+    one, two = _protocols(first), _protocols(second)
+    if len(one) == len(two) == 1 and protocol is None:
+        names = [(*one, *two)]  # two folders of one protocol, whatever they are called
+    else:
+        names = [(name, name) for name in sorted(one.keys() & two.keys())]
+        names = [pair for pair in names if protocol in (None, pair[0])]
+    if not names:
+        there = f"{', '.join(one) or 'none'}; and {', '.join(two) or 'none'}"
+        raise UserError(
+            f"{first} and {second}: no results of {protocol or 'one protocol'} in both;"
+            f" there are: {there}"
+        )
+    return tuple(_twice(name, one[name], two[other], margin) for name, other in names)
+
+
+def _protocols(folder: Path) -> dict[str, Path]:
+    """The protocols of a folder of results, by name."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; allowed: a folder of results")
+    if (folder / "runs").is_dir():
+        return {folder.resolve().name: folder}
+    return {path.name: path for path in sorted(folder.glob("*")) if (path / "runs").is_dir()}
+
+
+def _twice(name: str, first: Path, second: Path, margin: float) -> Twice:
+    sides = _side(first), _side(second)
+    same = compare_results(sides[0].outcomes, sides[1].outcomes, "top1_error", margin)
+    return Twice(name, *sides, same)
+
+
+def _side(folder: Path) -> Side:
+    """The records of the most frequent kind; machines and code are never mixed within a side."""
+    records, unsound = Results(folder).read_all()
+    ended = [record for record in records if record.status != "failed"]
+    done = [record for record in ended if record.status == "done"]
+    kinds = Counter(_kind(record) for record in done)
+    usual = max(kinds, key=lambda kind: (kinds[kind], kind[0], astuple(kind[1])), default=None)
+    chosen = [record for record in ended if usual is not None and _alike(record, usual)]
+    data = "" if usual is None else usual[2]
+    taken = kinds[usual] if usual is not None else 0
+    return Side(folder, _outcomes(chosen), kinds.total() - taken, len(unsound), data)
+
+
+def _kind(record: Record) -> Kind:
+    return record.configuration["revision"], record.numerics, record.data_checksum
+
+
+def _alike(record: Record, usual: Kind) -> bool:
+    """A run that diverged may not say of which images it was."""
+    return _kind(record)[:2] == usual[:2] and record.data_checksum in ("", usual[2])
+
+
+def _outcomes(records: Iterable[Record]) -> Outcomes:
+    errors: dict[Cell, dict[int, float]] = {}
+    diverged: dict[Cell, set[int]] = {}
+    for record in records:
+        cell, seed = _cell(record), int(record.configuration["seed"])
+        if record.final is None:
+            diverged.setdefault(cell, set()).add(seed)
+        else:
+            errors.setdefault(cell, {})[seed] = record.final.top1_error
+    return Outcomes({"top1_error": errors}, diverged)
+
+
+def _cell(record: Record) -> Cell:
+    """What a run is of: its net, and where its recipe is another one, that, too."""
+    net = dict(record.configuration["net"])
+    setting, depth, residual = (net.pop(key) for key in ("setting", "depth", "residual"))
+    recipe = {"net": net, **{key: record.configuration[key] for key in ("data", "training")}}
+    return Cell(setting, f"depth {depth}\0{json.dumps(recipe, sort_keys=True)}", residual)
+
+
+def _name(cell: Cell) -> str:
+    depth = cell.role.partition("\0")[0]
+    return f"{cell.setting}, {depth}{'' if cell.residual else ', no shortcuts'}"
+
+
+def page(found: tuple[Twice, ...]) -> str:
+    """All protocols as Markdown."""
+    return "\n".join(_section(each) for each in found)
+
+
+def _section(found: Twice) -> str:
+    same = found.sameness
+    lines = [
+        f"# {found.protocol}: **{same.decision}** within ± {same.margin:g} points",
+        f"B minus A, cell by cell, paired by seed; A is {found.first.folder}, B is"
+        f" {found.second.folder}. *Agrees* is where the whole {INTERVAL} lies inside the margin"
+        " (two one-sided tests at 5 %); *differs*, where p is at most 5 % after Holm's correction;"
+        " *undecided* is neither, and no sign that they are the same.",
+    ]
+    if same.cells:
+        lines.append(to_markdown(_columns(same)))
+    lines.append("\n".join(f"- {note}" for note in _notes(found)))
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def _columns(same: ResultsSameness) -> dict[str, pd.Series]:
+    lines = [
+        {
+            "net": _name(cell.cell),
+            f"Δ, {INTERVAL}": _told(cell.over),
+            "pairs": str(cell.over.n),
+            "p, same": p_text(cell.p_agrees),
+            "p, differs": p_text(cell.p_differs),
+            "decision": cell.decision,
+        }
+        for cell in same.cells
+    ]
+    return columns_of(lines)
+
+
+def _told(over: Estimate) -> str:
+    from cardinality.analysis.comparisons import Effect
+
+    return effect_text(Effect(over, (), (), 0, None))
+
+
+def _notes(found: Twice) -> list[str]:
+    notes = []
+    if found.first.data != found.second.data and found.first.data and found.second.data:
+        notes.append("**The images are others**, so that more differs than machine or code.")
+    for letter, side, only in (
+        ("A", found.first, found.sameness.only_first),
+        ("B", found.second, found.sameness.only_second),
+    ):
+        if only:
+            notes.append(f"Only in {letter}, or without a common seed: {_names(only)}.")
+        if side.others:
+            notes.append(
+                f"{letter}: {side.others} runs of other code, numerics or images left out."
+            )
+        if side.unsound:
+            notes.append(f"{letter}: {side.unsound} records that do not hold together left out.")
+    return notes
+
+
+def _names(cells: Iterable[Cell]) -> str:
+    return "; ".join(_name(cell) for cell in cells) or DASH
+
+
+def as_json(found: tuple[Twice, ...]) -> list[dict[str, object]]:
+    """The same in plain values."""
+    return [
+        {
+            "protocol": each.protocol,
+            "margin": each.sameness.margin,
+            "decision": each.sameness.decision,
+            "cells": [_plain(cell) for cell in each.sameness.cells],
+            "only_first": [_name(cell) for cell in each.sameness.only_first],
+            "only_second": [_name(cell) for cell in each.sameness.only_second],
+            "same_images": each.first.data == each.second.data,
+            "left_out": [each.first.others, each.second.others],
+        }
+        for each in found
+    ]
+
+
+def _plain(cell: CellSameness) -> dict[str, object]:
+    return {
+        "net": _name(cell.cell),
+        "pairs": cell.over.n,
+        "mean": cell.over.mean,
+        "low": cell.over.low,
+        "high": cell.over.high,
+        "confidence": cell.over.confidence,
+        "p_same": cell.p_agrees,
+        "p_differs": cell.p_differs,
+        "decision": cell.decision,
+    }
+
+
+def write(found: tuple[Twice, ...], folder: Path) -> list[Path]:
+    """Write compare.md, and compare.png, .svg and .csv, if there is anything to compare."""
+    written = [folder / "compare.md"]
+    write_text(written[0], page(found))
+    dots = [
+        _dot(cell, f"{each.protocol}: {each.sameness.decision} within ± {each.sameness.margin:g}")
+        for each in found
+        for cell in each.sameness.cells
+    ]
+    if not dots:
+        return written
+    label = "top-1 error, B minus A, points"
+    return written + canvas.save(
+        lambda figure: forest.forest(
+            dots, figure, "The same, computed twice", label, "", "B minus A", interval=INTERVAL
+        ),
+        (8, forest.height(dots)),
+        folder / "compare",
+        forest.data(dots).drop(columns="paper"),
+    )
+
+
+def _dot(cell: CellSameness, group: str) -> Dot:
+    over = cell.over
+    low, high = (math.nan if end is None else end for end in (over.low, over.high))
+    note = f"{cell.decision} ({over.n})"
+    return Dot(_name(cell.cell), group, over.mean, low, high, over.n, note=note)
