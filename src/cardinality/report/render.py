@@ -79,7 +79,7 @@ def _write(plan: Plan, results: Results, table: pd.DataFrame, page: str) -> list
     text = results.tables / f"{plan.ablation_name}.md"
     data = results.tables / f"{plan.ablation_name}.csv"
     with written_aside(text) as aside:
-        aside.write_text(page)
+        aside.write_text(page, encoding="utf-8")
     with written_aside(data) as aside:
         table.to_csv(aside, index=False, lineterminator="\n", float_format="%.6g")
     return [text, data]
