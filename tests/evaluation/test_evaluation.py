@@ -239,7 +239,7 @@ def weights(tmp_path: Path) -> Path:
         (["--setting", "32x4d"], ["no weights of 32x4d"]),
         (["--setting", "x"], ["like 32x4d"]),
         (["--depth", "12"], ["9n + 2"]),
-        (["--weights", "nope.pth"], ["no such file"]),
+        (["--weights", "nope.pth"], ["No such file"]),
         (["--crop", "20", "--resize", "16"], ["--crop 20"]),
     ],
 )

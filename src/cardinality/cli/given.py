@@ -59,5 +59,5 @@ def evaluate_command(
     made = provenance(machine)
     found = record.evaluation(weights, net, wrong, samples, data, crops, way, made)
     table = record.write(found, folder)
-    print(table.read_text())
+    print(table.read_text(encoding="utf-8"))
     print(f"wrote {table}")

@@ -121,9 +121,9 @@ def write(found: Evaluation, folder: Path) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
     record = folder / f"{name}.json"
     with written_aside(record) as aside:
-        aside.write_text(found.model_dump_json(indent=1) + "\n")
+        aside.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     table = folder / "evaluations.md"
-    table.write_text(page(read(folder)))
+    table.write_text(page(read(folder)), encoding="utf-8")
     return table
 
 
@@ -136,7 +136,7 @@ def read(folder: Path) -> list[Evaluation]:
     records = []
     for path in sorted(folder.glob("*.json")):
         try:
-            records.append(Evaluation.model_validate_json(path.read_text()))
+            records.append(Evaluation.model_validate_json(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):
             raise UserError(f"{path}: no record of an evaluation; move it elsewhere") from None
     return records

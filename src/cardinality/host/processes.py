@@ -74,7 +74,7 @@ def oom_kills() -> int | None:
     """How many processes Linux has ended for want of memory so far, by the nearest count."""
     for path, key in _counters():
         try:
-            lines = (line.split() for line in path.read_text().splitlines())
+            lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
             found = next((int(line[1]) for line in lines if line[0] == key), None)
         except (OSError, ValueError, IndexError):
             continue
@@ -86,7 +86,7 @@ def oom_kills() -> int | None:
 def _counters() -> Iterator[tuple[Path, str]]:
     """Files and the key in them, the nearest first."""
     try:
-        groups = [line.split(":", 2) for line in CGROUP.read_text().splitlines()]
+        groups = [line.split(":", 2) for line in CGROUP.read_text(encoding="utf-8").splitlines()]
     except OSError:
         groups = []
     for _, controllers, path in (group for group in groups if len(group) == 3):
