@@ -9,8 +9,8 @@ DATA ?=
 
 BIN := .venv/bin
 TABLES := table2 table3 table4 residual table7 figure7
-OPTIONS := --protocol $(PROTOCOL) --device $(DEVICE) \
-	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(RESULTS),--results $(RESULTS)) $(if $(DATA),--data $(DATA))
+OPTIONS := --protocol '$(PROTOCOL)' --device '$(DEVICE)' \
+	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(RESULTS),--results '$(RESULTS)') $(if $(DATA),--data '$(DATA)')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup $(TABLES) report manifest bench test test-report test-faults lint clean
@@ -56,15 +56,15 @@ $(TABLES): .venv/.ready
 
 # With PROTOCOL=... also that one's page, where nothing of it has been run.
 report: .venv/.ready
-	@$(BIN)/cardinality report $(if $(RESULTS),--results $(RESULTS)) \
-		$(if $(filter-out file,$(origin PROTOCOL)),--protocol $(PROTOCOL))
+	@$(BIN)/cardinality report $(if $(RESULTS),--results '$(RESULTS)') \
+		$(if $(filter-out file,$(origin PROTOCOL)),--protocol '$(PROTOCOL)')
 
 # What the repository brings: to be listed anew before records are committed.
 manifest: .venv/.ready
 	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
 
 bench: .venv/.ready-dev
-	$(BIN)/python -m benchmarks.speed --device $(DEVICE)
+	$(BIN)/python -m benchmarks.speed --device '$(DEVICE)'
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest

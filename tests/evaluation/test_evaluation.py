@@ -16,13 +16,14 @@ from cardinality.cli.app import main
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
 from cardinality.data.augmentation import IMAGENET_STATISTICS, normalise
+from cardinality.data.checks import labelled
 from cardinality.data.decoding import decode
 from cardinality.data.images import ImageSet
 from cardinality.data.listing import scan
 from cardinality.data.store import load_images
 from cardinality.evaluation.counting import BATCH, Way, count_errors, prepare, way
 from cardinality.evaluation.record import interval
-from cardinality.evaluation.views import Crops, find_samples, stream
+from cardinality.evaluation.views import Crops, stream
 from cardinality.execution.worker import compute
 from cardinality.experiment.datasets import Digits
 from cardinality.experiment.plan import Numerics, Plan
@@ -58,7 +59,7 @@ def test_views_are_those_of_torchvisions_published_weights(resize: int, crop: in
 
 def test_ten_views_are_centre_corners_and_their_mirror_images(tmp_path: Path) -> None:
     write_split(tmp_path, noise(1, 12), 1)
-    samples = find_samples(tmp_path, 1)
+    samples = labelled(tmp_path, 1)
     crops = Crops(12, 8, "ten", "bilinear")
     (views, _), (as_trained, _) = (
         next(stream(samples, crops, 5, workers=0, as_trained=choice)) for choice in (False, True)
@@ -268,7 +269,7 @@ def test_mistakes(
 def test_an_image_that_cannot_be_read_stops_by_name(tmp_path: Path, weights: Path) -> None:
     write_split(tmp_path / "photographs", noise(10, 16), 5)
     (tmp_path / "photographs" / "class3" / "broken.png").write_bytes(b"no image")
-    samples = find_samples(tmp_path / "photographs", 5)
+    samples = labelled(tmp_path / "photographs", 5)
     crops = Crops(16, 16, "center", "bilinear")
     with pytest.raises(UserError, match=r"broken\.png: no image"):
         list(stream(samples, crops, BATCH, workers=1))
@@ -277,5 +278,5 @@ def test_an_image_that_cannot_be_read_stops_by_name(tmp_path: Path, weights: Pat
 def test_labels_are_those_of_torchvisions_image_folder(tmp_path: Path) -> None:
     write_split(tmp_path, noise(20, 8), 7)
     folder = torchvision.datasets.ImageFolder(str(tmp_path))
-    assert find_samples(tmp_path, 7) == folder.samples
+    assert labelled(tmp_path, 7) == folder.samples
     assert np.unique([label for _, label in folder.samples]).tolist() == list(range(7))

@@ -161,7 +161,9 @@ def test_how_many_runs_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
         available = 8 * 2**30
 
     monkeypatch.setattr("psutil.virtual_memory", Memory)
-    assert side_by_side(Machine("cpu", "a CPU", 2, True), threads=1) == 2
-    assert side_by_side(Machine("cpu", "a CPU", 64, True), threads=1) == 5  # by memory
-    assert side_by_side(Machine("cpu", "a CPU", 4, True), threads=8) == 1
-    assert side_by_side(Machine("cuda", "a GPU", 64, True), threads=1) == 1
+    assert side_by_side(Machine("cpu", "a CPU", 2, True), threads=1, memory=1.5 * 2**30) == 2
+    assert (
+        side_by_side(Machine("cpu", "a CPU", 64, True), threads=1, memory=1.5 * 2**30) == 5
+    )  # by memory
+    assert side_by_side(Machine("cpu", "a CPU", 4, True), threads=8, memory=1.5 * 2**30) == 1
+    assert side_by_side(Machine("cuda", "a GPU", 64, True), threads=1, memory=1.5 * 2**30) == 1

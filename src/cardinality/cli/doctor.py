@@ -1,7 +1,6 @@
 """Checks of a machine before hours are spent on it."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,11 +14,11 @@ from torch import nn
 
 from cardinality.architecture.complexity import Layer, layers
 from cardinality.common.errors import UserError
-from cardinality.common.files import check_writable
 from cardinality.common.text import line
 from cardinality.data.images import Images, ImageSet
-from cardinality.data.store import cache_folder, data_root, prepare
+from cardinality.data.store import prepare
 from cardinality.data.streamed import PREFETCH, default_workers
+from cardinality.execution import beforehand
 from cardinality.experiment.configuration import Protocol, Steps
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host import limits
@@ -190,21 +189,14 @@ def determinism(runs: list[Run]) -> Finding:
 
 def free_disk(runs: list[Run], results: Path) -> Finding:
     """Whether the weights of all runs fit, and two checkpoints (with momentum) of the largest."""
-    unique = {run.name: run for run in runs}
-    needed = sum(4 * run.complexity.params for run in unique.values())
-    needed += 2 * 2 * 4 * max(run.complexity.params for run in unique.values())
-    folder = next(path for path in (results, *results.resolve().parents) if path.exists())
-    free = shutil.disk_usage(folder).free
+    free, needed = beforehand.room(runs, results)
     detail = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.2f} GiB needed"
     return Finding("disk", free > needed, detail)
 
 
 def writable(results: Path) -> Finding:
     """Whether everything that a run writes to can be written to, by writing."""
-    inside = ("runs", "failed", "checkpoints", "weights", "images", "tables", "plots")
-    places = [results, *(results / name for name in inside), cache_folder(data_root())]
-    for place in places:
-        check_writable(place)
+    places = beforehand.check_places(results)
     return Finding("writable", True, f"{places[0]} and {places[-1]}")
 
 

@@ -34,6 +34,7 @@ def evaluate_command(
 ) -> None:
     """Measure the error of given weights on a folder of images, with its interval."""
     from cardinality.architecture.settings import Setting
+    from cardinality.data.checks import labelled
     from cardinality.evaluation import counting, record
     from cardinality.evaluation import views as looks
     from cardinality.execution.display import tracked
@@ -49,7 +50,7 @@ def evaluate_command(
     state, metadata = load_weights(weights, key)
     statistics, way = statistics_of(metadata), counting.way(metadata, machine)
     net = net_with(state, weights, Setting.parse(setting), depth, stem)
-    samples = looks.find_samples(data, net.architecture.classes)
+    samples = labelled(data, net.architecture.classes)
     crops = looks.Crops(resize, crop, views, interpolation)
     size = way.batch(crops.count)
     count = -(-len(samples) // size)

@@ -17,6 +17,7 @@ from cardinality.cli.options import (
     DeviceOption,
     FormatName,
     FormatOption,
+    JobsOption,
     OnlyOption,
     ProtocolOption,
     ResultsOption,
@@ -70,13 +71,13 @@ def plan_command(
             "--detect", metavar="POINTS", help="How many seeds and hours would find so many points."
         ),
     ] = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Show every run with its cost and state, and how long the missing ones would take."""
     from tabulate import tabulate
 
     from cardinality.architecture.complexity import block_parameters, deviation
     from cardinality.execution.driver import missing
-    from cardinality.execution.executors import side_by_side
     from cardinality.execution.probe import rate
     from cardinality.results.estimate import estimate
 
@@ -105,17 +106,25 @@ def plan_command(
         print(f"\nNote: {plan.remark}.")
     if plan.ablation.trains:
         absent = missing(chosen, found)
-        jobs = side_by_side(machine, plan.protocol.numerics.threads)
+        jobs = _jobs(plan, found, machine, jobs)
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
+
+
+def _jobs(plan: "Plan", found: "Results", machine: "Machine", asked: int | None = None) -> int:
+    """How many runs go side by side: as many as was asked for, else as there is room for."""
+    from cardinality.execution.executors import side_by_side
+    from cardinality.results.estimate import memory_per_run
+
+    threads = plan.protocol.numerics.threads
+    return asked or side_by_side(machine, threads, memory_per_run(plan.runs(), found))
 
 
 def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -> None:
     """Say how many seeds and how much time each comparison of a table needs."""
     from functools import cache
 
-    from cardinality.execution.executors import side_by_side
     from cardinality.execution.probe import rate
     from cardinality.report.detect import demands, page
     from cardinality.results.estimate import duration, estimate
@@ -131,7 +140,7 @@ def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -
     folders = [Results(path) for path in sorted(root.glob("*")) if (path / "runs").is_dir()]
     others = [results for results in folders if results.folder.name != plan.protocol_name]
     wanted = demands(plan, points, found, others)
-    jobs = side_by_side(machine, plan.protocol.numerics.threads)
+    jobs = _jobs(plan, found, machine)
     # What nothing is known of is measured once, not for every line.
     measured = cache(lambda: rate(plan, plan.runs(), machine))
 
@@ -167,12 +176,13 @@ def run_command(
         ),
     ] = False,
     form: FormatOption = "markdown",
+    jobs: JobsOption = None,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
     from cardinality.data.store import identify
+    from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.display import Display
     from cardinality.execution.driver import compute_all, missing
-    from cardinality.execution.executors import side_by_side
     from cardinality.execution.probe import rate
     from cardinality.execution.stopping import Stop
     from cardinality.execution.tie import check_images
@@ -192,7 +202,8 @@ def run_command(
     failed: list[tuple[str, str]] = []
     stopped = ""
     if absent:
-        jobs = min(len(absent), side_by_side(machine, plan.protocol.numerics.threads))
+        check_files(absent, found.folder)
+        jobs = min(len(absent), _jobs(plan, found, machine, jobs))
         with Stop(limit) as stop:
             time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
             display, place = Display(absent, time.seconds), provenance(machine)

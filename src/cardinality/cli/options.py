@@ -54,6 +54,12 @@ SeedOption = Annotated[
 FormatOption = Annotated[
     FormatName, typer.Option("--format", help="Of the page; latex is written beside, too.")
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", min=1, max=1000, help="Runs side by side; by default as cores and memory allow."
+    ),
+]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 
 

@@ -13,10 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.functional import pil_to_tensor
 
-from cardinality.common.errors import UserError
-from cardinality.data.decoding import ENDINGS, UnreadableImage, decode
-from cardinality.data.listing import Sample, scan
-from cardinality.data.streamed import Answer, collate
+from cardinality.data.decoding import UnreadableImage, decode
+from cardinality.data.listing import Sample
+from cardinality.data.streamed import PATIENCE, Answer, check_room, collate, patiently
 
 Views = Literal["center", "ten"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -92,27 +91,6 @@ class Photographs(Dataset[Answer]):
             return str(error)
 
 
-def find_samples(folder: Path, classes: int) -> list[Sample]:
-    """Every image of a folder of class folders with its label, as torchvision's ImageFolder.
-
-    Raises:
-        UserError: no such folder, another number of classes than the net has, or no image.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
-    split = scan(folder)
-    if len(split.classes) != classes:
-        shown = ", ".join(list(split.classes)[:5])
-        raise UserError(
-            f"{folder}: {len(split.classes)} class folders ({shown}...), and the weights have"
-            f" {classes} classes; allowed: as many folders as classes"
-        )
-    samples = [sample for sample in split.samples() if sample[0].lower().endswith(ENDINGS)]
-    if not samples:
-        raise UserError(f"{folder}: no images; allowed: {' '.join(ENDINGS)}")
-    return samples
-
-
 def stream(
     samples: list[Sample], crops: Crops, batch: int, workers: int, as_trained: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -129,14 +107,17 @@ def stream(
         UnreadableImage: by name, an image that cannot be decoded.
     """
     context = multiprocessing.get_context("forkserver") if workers else None
+    # Two batches a worker are kept ready.
+    check_room(2 * workers * batch * crops.count * 3 * crops.crop**2)
     loader = DataLoader(
         Photographs(samples, crops, as_trained),
         batch,
         num_workers=workers,
         collate_fn=collate,
+        timeout=PATIENCE if workers else 0,
         multiprocessing_context=context,
     )
-    for answer in loader:
+    for answer in patiently(loader):
         if isinstance(answer, str):
             raise UnreadableImage(answer)
         yield answer

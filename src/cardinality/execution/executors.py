@@ -13,18 +13,15 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
-import psutil
-
 from cardinality.execution.contract import Broken, Progress, Report
 from cardinality.execution.process import Compute, Ready, Stop, Task, serve, torch_on
 from cardinality.experiment.plan import Run
+from cardinality.host import limits
 from cardinality.host.machine import Device, Machine
 from cardinality.host.processes import how_it_ended, oom_kills, start_shielded
 from cardinality.host.provenance import Place, Provenance
 from cardinality.results.records import make_record
 
-# What one small run takes at most (torch itself, the images, a net of some million parameters).
-MEMORY_PER_RUN = 1.5 * 2**30
 # Workers that may be killed from outside while they start before the grid gives up.
 LOST_STARTS = 3
 # By what a process ends that has done something wrong itself.
@@ -33,17 +30,17 @@ FAULTS = {-SIGABRT, -SIGBUS, -SIGFPE, -SIGILL, -SIGSEGV}
 LEAVING = 5.0
 
 
-def side_by_side(machine: Machine, threads: int) -> int:
+def side_by_side(machine: Machine, threads: int, memory: float) -> int:
     """How many runs go side by side: on a CPU as many as have cores and memory, else one.
 
     Args:
         machine: where they are computed.
         threads: of one run.
+        memory: bytes that one run takes at most.
     """
     if machine.device != "cpu":
         return 1
-    memory = int(psutil.virtual_memory().available / MEMORY_PER_RUN)
-    return max(1, min(machine.cores // threads, memory))
+    return max(1, min(machine.cores // threads, int(limits.memory() / memory)))
 
 
 @dataclass

@@ -47,7 +47,10 @@ def _acquire(path: Path) -> int | None:
             return None
         except OSError as error:
             os.close(descriptor)
-            raise UserError(f"{path}: cannot be locked: {error.strerror}") from None
+            raise UserError(
+                f"{path}: cannot be locked: {error.strerror}; allowed: --results with a folder on"
+                " a disk that has locks, such as this machine's own"
+            ) from None
         # Its holder may have removed the file between these two lines: then another has it.
         with suppress(FileNotFoundError):
             if path.stat().st_ino == os.fstat(descriptor).st_ino:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from cardinality.common import text
 from cardinality.experiment.plan import Numerics, Plan
 from cardinality.host.machine import DEVICE_NAMES
 from cardinality.report.recorded import Recorded
@@ -92,7 +93,7 @@ def trained(table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series
         columns["depth"] = table.depth.astype(str)
     columns["setting"] = table.setting
     if table.model.any():
-        columns["model"] = table.model
+        columns["model"] = table.model.map(text.markdown)
     bare = not table.shortcuts.all()
     if bare:
         columns["shortcuts"] = table.shortcuts.map({True: "yes", False: "no"})
@@ -181,7 +182,8 @@ def document(plan: Plan, body: str, notes: list[str], closing: str = "") -> str:
     """A whole page: heading, question, table, notes, and what the table decides."""
     lines = "".join(f"- {note.strip()}\n" for note in notes)
     end = f"\n{closing}\n" if closing else ""
-    return f"# {plan.ablation.title}\n\n{plan.ablation.question.strip()}\n\n{body}\n\n{lines}{end}"
+    title, question = text.markdown(plan.ablation.title), text.markdown(plan.ablation.question)
+    return f"# {title}\n\n{question.strip()}\n\n{body}\n\n{lines}{end}"
 
 
 def arithmetic_notes(plan: Plan) -> list[str]:
@@ -192,7 +194,7 @@ def arithmetic_notes(plan: Plan) -> list[str]:
         f" those of {plan.ablation.reference}, and exact d would leave none.",
         f"Params and MACs are those of the whole net at the scale of `{plan.protocol_name}` (depth"
         f" {net.depth}, base {net.base}, {side} x {side} pixels), relative to the reference row's.",
-        *plan.ablation.notes,
+        *map(text.markdown, plan.ablation.notes),
     ]
 
 
@@ -200,7 +202,8 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     """Whether the table is whole, what its columns are, and where its figures come from."""
     plan, done, failed = found.plan, found.done, found.failed
     evidence = plan.protocol.evidence or "Of what results here are evidence is not stated."
-    notes = [_state(plan, done, failed), f"{plan.protocol.title}. {evidence.strip()}"]
+    scale = text.markdown(f"{plan.protocol.title}. {evidence.strip()}")
+    notes = [_state(plan, done, failed), scale]
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
         f" Δ is to the {plan.ablation.reference} row of the same depth and shortcuts (of the"
@@ -227,7 +230,7 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
             f"**Left out, because they do not hold together: {count_runs(len(found.unsound))}"
             " (`cardinality verify` says why).**"
         )
-    return notes + list(plan.ablation.notes)
+    return [*notes, *map(text.markdown, plan.ablation.notes)]
 
 
 def _what_differences_are(plan: Plan) -> str:
@@ -277,7 +280,7 @@ def _made(plan: Plan, done: Done) -> list[str]:
     machines = Counter(
         place
         for record in records
-        for place in {f"{s.device} ({s.cores} CPU cores)" for s in record.sittings}
+        for place in {f"{text.markdown(s.device)} ({s.cores} CPU cores)" for s in record.sittings}
     )
     where = "; ".join(
         f"{machine}: {count_runs(count)}" for machine, count in sorted(machines.items())

@@ -3,6 +3,7 @@
 Errors are in percent; lower is better. Missing stays missing.
 """
 
+import io
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from cardinality.analysis.outcomes import Figure
 from cardinality.architecture.complexity import block_parameters, deviation, solve
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
+from cardinality.common.files import read_text
 from cardinality.experiment.plan import Entry, Plan, Run
 from cardinality.results.records import Record
 
@@ -28,17 +30,23 @@ Columns = dict[str, object]
 ITSELF = "itself"
 
 
+LARGEST_FIGURES = 1_000_000  # bytes; ours are some thousand
+
+
 def read_paper(name: str) -> pd.DataFrame:
     """Read paper_tables/NAME.csv: published figures, with where they stand.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is no table.
     """
     path = workspace.find("paper_tables", name, ".csv")
     if path is None:
         allowed = ", ".join(workspace.names("paper_tables", ".csv"))
         raise UserError(f"paper: no figures {name!r} in paper_tables/; allowed: {allowed}")
-    return pd.read_csv(path)
+    try:
+        return pd.read_csv(io.StringIO(read_text(path, LARGEST_FIGURES)))
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: no table: {str(error).splitlines()[0]}") from None
 
 
 @dataclass(frozen=True)

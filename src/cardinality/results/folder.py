@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from cardinality.common.errors import UserError
-from cardinality.common.files import aside_of, guard, read_bytes, sync
+from cardinality.common.files import aside_of, guard, read_bytes, refuse_links, sync
 from cardinality.results.epochs import Epoch, read_epochs, write_epochs
 from cardinality.results.images import LARGEST, Correct, checksum
 from cardinality.results.records import Record, parse
@@ -176,6 +176,9 @@ class Results:
         """
         kind = "runs" if record.status == "done" else "failed"
         aside = aside_of(self.folder / "checkpoints" / record.name)
+        target = self.folder / kind / record.name
+        for path in (aside, target):
+            refuse_links(path)
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         if epochs:
@@ -186,7 +189,6 @@ class Results:
         (aside / RECORD).write_text(text, encoding="utf-8")
         for path in (*aside.iterdir(), aside):
             sync(path)
-        target = self.folder / kind / record.name
         target.parent.mkdir(parents=True, exist_ok=True)
         if kind == "runs" and (target / RECORD).is_file():  # finished twice: its first stays
             shutil.rmtree(aside)
