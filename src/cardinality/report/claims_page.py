@@ -23,7 +23,7 @@ DOUBLING = "points a doubling of C"
 REASONS: dict[Why | None, str] = {
     "no effect stated": "the paper has no such figures",
     "no effect that way": "none: the paper's figures go the other way",
-    "no deviation": "not known: no two seeds of these nets are there, at any scale",
+    "no deviation": "not known: no deviation",
     "more than 1000": "more than 1000",
     None: "not known",
 }
