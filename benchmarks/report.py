@@ -14,8 +14,8 @@ from benchmarks.measure import Measurement
 from cardinality.architecture.settings import Setting
 from cardinality.host.machine import Machine
 from cardinality.host.provenance import Provenance
+from cardinality.report.canvas import COLOURS, save
 from cardinality.report.markdown import to_markdown
-from cardinality.report.plots import COLOURS, save
 
 DASH = "–"
 NUMBERS = {key: [""] for key in ("depth", "batch", "value", "lowest", "highest")}
