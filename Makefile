@@ -23,6 +23,7 @@ help:
 	@echo "make table7             wide paths on CIFAR (PROTOCOL=cifar10 or cifar100)"
 	@echo "make figure7            more paths against wider ones, complexity not preserved"
 	@echo "make report             pages to browse: results/index.html, and one a protocol"
+	@echo "make claims             which of the paper's sentences the results support"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
 	@echo "make test, make lint    the tests; style, format, types and who imports whom"
@@ -62,6 +63,11 @@ report: .venv/.ready
 # What the repository brings: to be listed anew before records are committed.
 manifest: .venv/.ready
 	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
+
+# All protocols that have results, or with PROTOCOL=... that one.
+claims: .venv/.ready
+	@$(BIN)/cardinality claims $(if $(filter command line environment,$(origin PROTOCOL)),--protocol '$(PROTOCOL)') \
+		$(if $(RESULTS),--results '$(RESULTS)')
 
 bench: .venv/.ready-dev
 	$(BIN)/python -m benchmarks.speed --device '$(DEVICE)'

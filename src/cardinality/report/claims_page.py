@@ -23,7 +23,7 @@ DOUBLING = "points a doubling of C"
 REASONS: dict[Why | None, str] = {
     "no effect stated": "the paper has no such figures",
     "no effect that way": "none: the paper's figures go the other way",
-    "no deviation": "not known: no two seeds of these nets are there, at any scale",
+    "no deviation": "not known: no deviation",
     "more than 1000": "more than 1000",
     None: "not known",
 }
@@ -173,7 +173,8 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.decision == "not run":
         return "not run"
     if verdict.state == "interim":
-        return f"*{verdict.decision}? interim, {verdict.unfinished} runs to go{late}*"
+        left = f"{verdict.unfinished} run{'s'[: verdict.unfinished > 1]} to go"
+        return f"*{verdict.decision}? interim, {left}{late}*"
     given = " (as given)" if verdict.state == "as given" else ""
     return f"**{verdict.decision}**{given}{late}"
 
@@ -308,7 +309,7 @@ def needed_line(needed: Needed, claim: str) -> dict[str, str]:
         "claim": f"`{claim}`",
         "effect to find": DASH if needed.effect is None else number(needed.effect, 2),
         "deviation": DASH if known is None else number(known.upper, 2),
-        "whose": DASH if known is None else f"{known.whose}, {known.degrees} degrees of freedom",
+        "whose": DASH if known is None else f"{known.whose} (degrees of freedom: {known.degrees})",
         "level": f"{100 * needed.level:.2g} %",
         "seeds": str(needed.seeds) if needed.seeds is not None else REASONS[needed.why],
     }

@@ -105,9 +105,10 @@ def page(plan: Plan, points: float, found: Sequence[Demand], time: Time) -> str:
     """All of it as a table, with what it was planned with."""
     lines = [_line(plan, demand, time) for demand in found]
     notes = [
-        f"Seeds for a power of {100 * POWER:.0f} % to find {points:g} points (of a trend: from its"
-        " first setting to its last), one-sided at the level of Holm's first step, planned with"
-        " the upper 80 % bound of the deviation. In front the claims, their links below them.",
+        f"Seeds for a power of {100 * POWER:.0f} % to find a difference of {points:g} (points; of a"
+        " trend: from its first setting to its last), one-sided at the level of Holm's first step,"
+        " planned with the upper 80 % bound of the deviation. Claims come first, their links below"
+        " them.",
         _whose(plan, found),
         "Time is for the runs that are missing of so many seeds; comparisons share runs, so it does"
         " not add up. More seeds than the protocol states change no verdict: to count, they must be"

@@ -76,6 +76,7 @@ def forest(
     ours: str = "measured here",
     handles: "Sequence[Line2D] | None" = None,
     interval: str = "95 % interval",
+    margin: float | None = None,
 ) -> None:
     """Draw each group in a panel of its own, since effects of unlike questions are of unlike size.
 
@@ -88,6 +89,7 @@ def forest(
         ours: what ours are.
         handles: of the legend, where colours say something of their own.
         interval: what the intervals are, for the legend.
+        margin: within which two things count as the same, drawn to both sides of nothing.
     """
     groups = list(dict.fromkeys(dot.group for dot in dots))
     members = [[dot for dot in dots if dot.group == group] for group in groups]
@@ -98,7 +100,7 @@ def forest(
         height_ratios=[len(lines) + 0.6 for lines in members],
     )[:, 0]
     for axes, group, lines in zip(panels, groups, members, strict=True):
-        _panel(axes, lines)
+        _panel(axes, lines, margin)
         axes.set_title(group, loc="left")
     panels[-1].set_xlabel(label)
     figure.suptitle(title)
@@ -107,17 +109,23 @@ def forest(
         if handles is None
         else list(handles)
     )
-    figure.legend(handles=shown, loc="outside lower center", ncols=min(5, len(shown)))
+    if shown:
+        figure.legend(handles=shown, loc="outside lower center", ncols=min(5, len(shown)))
 
 
-def _panel(axes: "Axes", dots: Sequence[Dot]) -> None:
+def _panel(axes: "Axes", dots: Sequence[Dot], margin: float | None) -> None:
     means = [value for dot in dots for value in (dot.mean, dot.paper)]
+    for end in () if margin is None else (-margin, margin):
+        means.append(end)
+        axes.axvline(end, color=COLOURS[1], linewidth=1, linestyle="--")
     low, high = reach(means, [end for dot in dots for end in (dot.low, dot.high)])
     axes.set_xlim(low, high)
+    if all(math.isnan(mean) for mean in means):
+        axes.set_xticks([])
     axes.set_ylim(len(dots) - 0.4, -0.6)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(dots)), [dot.label for dot in dots])
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=8)
     axes.grid(visible=False, axis="y")
     for place, dot in enumerate(dots):
         if not math.isnan(dot.paper):
@@ -125,7 +133,7 @@ def _panel(axes: "Axes", dots: Sequence[Dot]) -> None:
         _dot(axes, dot, place, (low, high))
         axes.annotate(
             described(dot) if dot.note is None else dot.note,
-            (1.01, place),
+            (1.03, place),
             xycoords=("axes fraction", "data"),
             va="center",
             fontsize=8,
@@ -154,10 +162,10 @@ def _handles(dots: Sequence[Dot], paper: str, several: str, one: str) -> "list[L
     def dot(face: str, **style: Any) -> "Line2D":
         return Line2D([], [], color=OURS, marker="o", markerfacecolor=face, **style)
 
-    handles = [dot(OURS, label=several)]
-    if any(dot.pairs == 1 for dot in dots):
+    handles = [dot(OURS, label=several)] if any(each.pairs > 1 for each in dots) else []
+    if any(each.pairs == 1 for each in dots):
         handles.append(dot("white", linestyle="", label=one))
-    if not all(math.isnan(dot.paper) for dot in dots):
+    if not all(math.isnan(each.paper) for each in dots):
         handles.append(Line2D([], [], color=PAPER, marker="s", linestyle="", label=paper))
     return handles
 

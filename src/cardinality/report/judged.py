@@ -225,8 +225,8 @@ def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
     return (
         f"What this decides: of the paper's {len(verdicts)} sentence{'s'[: len(verdicts) > 1]}"
         f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
-        f" (at {100 * verdicts[0].level:g} %, corrected for their number; {state}); nothing else"
-        f" here is decided, and `cardinality claims --protocol {protocol}` has the figures."
+        f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
+        f" here is decided; `cardinality claims --protocol {protocol}` has the figures."
     )
 
 

@@ -1,5 +1,6 @@
 r"""Tables as LaTeX, for those who write a paper; they need ``\usepackage{booktabs}`` alone."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -24,7 +25,7 @@ SPECIAL = {
     "×": r"$\times$",
     "≤": r"$\le$",
     "Δ": r"$\Delta$",
-    "–": "--",
+    "–": r"\textendash{}",
     "…": r"\dots{}",
     "·": r"$\cdot$",
 }
@@ -32,8 +33,9 @@ SPECIAL = {
 
 def escape(text: str) -> str:
     """A text as LaTeX shows it; emphasis and code of Markdown are dropped."""
-    plain = text.replace("**", "").replace("`", "")
-    return "".join(SPECIAL.get(sign, sign) for sign in plain)
+    plain = re.sub(r"(?<!\w)(\*+)(?=\S)([^*]+?)(?<=\S)\1(?!\w)", r"\2", text).replace("`", "")
+    # Two hyphens would be set as one dash.
+    return "".join(SPECIAL.get(sign, sign) for sign in plain).replace("--", "-{}-")
 
 
 def table(columns: dict[str, pd.Series], caption: str, notes: Sequence[str], label: str) -> str:

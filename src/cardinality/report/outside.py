@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -27,6 +28,9 @@ from cardinality.report.judged import Judged
 from cardinality.report.markdown import DASH, columns_of, difference, to_markdown
 from cardinality.report.render import write_text
 from cardinality.report.tables import read_paper
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 LARGEST = 20_000_000  # bytes
 REFERENCE = "1x64d"
@@ -214,7 +218,7 @@ def _verdicts(found: Outside) -> str:
         texts = [claims_page.verdict_text(ours[verdict.claim]) for verdict in found.judged]
         columns[f"ours, {judged.name}"] = pd.Series(texts)
     left = len(found.verdicts) - len(found.judged)
-    more = f"\n\nOf {left} more claims there are no runs." if left else ""
+    more = f"\n\nOf {left} more of the claims there are no runs." if left else ""
     return to_markdown(columns) + more
 
 
@@ -290,7 +294,7 @@ def write(found: Outside, folder: Path) -> list[Path]:
     label = "top-1 error, difference in points; lower is better"
     title = f"{found.name}, beside ours and the paper's"
     return written + canvas.save(
-        lambda figure: forest.forest(dots, figure, title, label, "paper", "theirs"),
+        lambda figure: forest.forest(dots, figure, title, label, "", handles=_handles(dots)),
         (8.5, forest.height(dots)),
         folder / "compare",
         forest.data(dots),
@@ -298,13 +302,32 @@ def write(found: Outside, folder: Path) -> list[Path]:
 
 
 def _dots(shown: Shown) -> Iterator[Dot]:
-    role = shown.theirs.first.role
-    bare = shown.theirs.first.residual != shown.theirs.second.residual
-    group = "What dropping the shortcuts costs" if bare else f"{role} depth"
+    first, second = shown.theirs.first, shown.theirs.second
+    label = f"{first.setting} − {second.setting}"
+    group = f"{first.role} depth{'' if first.residual else ', no shortcuts'}"
+    if first.residual != second.residual:
+        label, group = first.setting, "What dropping the shortcuts costs"
     paper = math.nan if shown.paper is None else shown.paper
-    yield _dot(shown.theirs, shown.label, group, paper, canvas.COLOURS[0])
+    yield _dot(shown.theirs, f"{label}, theirs", group, paper, canvas.COLOURS[0])
     for name, ours in shown.ours.items():
-        yield _dot(ours, f"ours, {name}", group, math.nan, canvas.COLOURS[1])
+        yield _dot(ours, name, group, math.nan, canvas.COLOURS[1])
+
+
+def _handles(dots: Sequence[Dot]) -> "list[Line2D]":
+    from matplotlib.lines import Line2D
+
+    def line(label: str, colour: str, marker: str, face: str | None = None) -> "Line2D":
+        style: Any = {"marker": marker, "markerfacecolor": face or colour}
+        return Line2D([], [], color=colour, label=label, linestyle="", **style)
+
+    handles = [line("theirs", canvas.COLOURS[0], "o")]
+    if any(dot.colour == canvas.COLOURS[1] for dot in dots):
+        handles.append(line("ours", canvas.COLOURS[1], "o"))
+    if any(dot.pairs == 1 for dot in dots):
+        handles.append(line("one pair", canvas.PAPER, "o", "white"))
+    if not all(math.isnan(dot.paper) for dot in dots):
+        handles.append(line("the paper's", canvas.PAPER, "s"))
+    return handles
 
 
 def _dot(comparison: Comparison, label: str, group: str, paper: float, colour: str) -> Dot:

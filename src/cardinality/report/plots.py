@@ -36,6 +36,7 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
     left, right = figure.subplots(1, 2)
     depths = sorted(set(table.depth))
     handles: list[Any] = []
+    places: dict[int, tuple[Floats, str]] = {}
     for place, (colour, depth) in enumerate(zip(COLOURS, depths, strict=False)):
         lines = table[table.depth == depth]
         c = np.array([_cardinality(setting) for setting in lines.setting], dtype=float)
@@ -50,6 +51,7 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
             f"depth {depth}, {_span('n', lines.n)}",
         )
         handles += _differences(right, c, lines, colour, depth)
+        places[depth] = c, colour
     for axes in (left, right):
         cardinality_axis(axes, sorted({entry.row.setting.cardinality for entry in plan.entries}))
     left.set_ylabel("top-1 error, %")
@@ -58,9 +60,14 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
     ends = [*table.top1_error_difference_low, *table.top1_error_difference_high]
     means = [*table.top1_error_difference, *table.get("paper_top1_error_difference", [])]
     right.set_ylim(*reach(means, ends))
+    for depth, (c, colour) in places.items():
+        _mark_cut(right, c, table[table.depth == depth], colour)
     right.set_ylabel("points; lower is better")
     right.set_title(f"Δ to {plan.ablation.reference}, paired by seed, 95 % interval")
-    left.legend(fontsize=8)
+    if seeds.empty:
+        _say_empty(left)
+    else:
+        left.legend(fontsize=8)
     columns = len(depths) if len(handles) > 3 else max(1, len(handles))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     figure.suptitle(title(plan, table))
@@ -106,6 +113,26 @@ def _differences(
         beside, theirs = c * 2**0.09, lines.paper_top1_error_difference
         handles += axes.plot(beside, theirs, "s:", **style)
     return handles
+
+
+def _mark_cut(axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str) -> None:
+    """An arrow where an interval goes on beyond the panel."""
+    low, high = axes.get_ylim()
+    style: Any = {"color": colour, "markersize": 6, "clip_on": False}
+    axes.plot(c, np.where(lines.top1_error_difference_low < low, low, np.nan), "v", **style)
+    axes.plot(c, np.where(lines.top1_error_difference_high > high, high, np.nan), "^", **style)
+
+
+def _say_empty(axes: "Axes") -> None:
+    """Say that there is nothing to show, in place of an axis without any meaning."""
+    axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", color=PAPER)
+    if not _anything(axes):
+        axes.set_yticks([])
+
+
+def _anything(axes: "Axes") -> bool:
+    """Whether a point of any line has a place."""
+    return any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines)
 
 
 def _cardinality(setting: str) -> int:
@@ -168,6 +195,8 @@ def by_parameters(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure: 
     axes.set_xlabel("parameters, millions")
     axes.set_ylabel("top-1 error, %: each seed, and the mean")
     axes.margins(x=0.1)
+    if seeds.empty:
+        _say_empty(axes)
     axes.legend(fontsize=8)
     figure.suptitle(title(plan, table))
 
@@ -237,7 +266,7 @@ def curves(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
         if axes.lines:
             axes.legend(fontsize=8)
         else:
-            axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center")
+            _say_empty(axes)
     panels[0].set_ylabel("top-1 error, %")
     figure.suptitle(f"Training (dashed) and test error, as in Fig. 5 ({plan.protocol_name})")
 

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.estimates import Estimate
 from cardinality.analysis.margins import CellSameness, ResultsSameness, compare_results
 from cardinality.analysis.outcomes import Cell, Outcomes
@@ -180,8 +182,6 @@ def _columns(same: ResultsSameness) -> dict[str, pd.Series]:
 
 
 def _told(over: Estimate) -> str:
-    from cardinality.analysis.comparisons import Effect
-
     return effect_text(Effect(over, (), (), 0, None))
 
 
@@ -251,10 +251,11 @@ def write(found: tuple[Twice, ...], folder: Path) -> list[Path]:
     if not dots:
         return written
     label = "top-1 error, B minus A, points"
+    margin = found[0].sameness.margin
+    title = f"The same, computed twice (dashed: the margin, ± {margin:g})"
+    words: Any = {"ours": "B minus A", "interval": INTERVAL, "margin": margin}
     return written + canvas.save(
-        lambda figure: forest.forest(
-            dots, figure, "The same, computed twice", label, "", "B minus A", interval=INTERVAL
-        ),
+        lambda figure: forest.forest(dots, figure, title, label, "", **words),
         (8, forest.height(dots)),
         folder / "compare",
         forest.data(dots).drop(columns="paper"),

@@ -1,0 +1,176 @@
+"""The commands claims and compare, and plan --detect: what they print, and their mistakes."""
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cardinality.cli.app import main
+from cardinality.experiment.plan import make_plan
+from cardinality.host.machine import Machine
+from cardinality.results.folder import Results
+from tests.report.made_runs import falling, put
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command in this process: its status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def root(tmp_path: Path, machine: Machine) -> Path:
+    """Results of quick's Table 3."""
+    folder = tmp_path / "results"
+    put(make_plan("table3", "quick", machine), Results(folder / "quick"))
+    return folder
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    settings = ("1x64d", "2x40d", "4x24d", "8x14d", "32x4d")
+    lines = [
+        f"{setting},{seed},{24 - place + seed / 10 + place * seed / 50}"
+        for place, setting in enumerate(settings)
+        for seed in range(4)
+    ]
+    path = tmp_path / "theirs.csv"
+    path.write_text("\n".join(["setting,seed,error", *lines]))
+    return path
+
+
+def test_claims_of_one_protocol(call: Call, root: Path) -> None:
+    status, out, err = call("claims", "--protocol", "quick", "--results", str(root))
+    assert (status, err) == (0, "")
+    assert "**supported**" in out
+    assert (root / "quick" / "claims.md").read_text() in out
+    for name in ("claims.csv", "plots/claims.png", "plots/claims.svg", "plots/claims.csv"):
+        assert (root / "quick" / name).is_file()
+
+
+def test_claims_of_all_protocols(call: Call, root: Path) -> None:
+    status, out, _ = call("claims", "--results", str(root))
+    assert status == 0
+    assert (root / "claims.md").read_text() in out
+    assert "[quick](quick/claims.md)" in out
+
+
+def test_claims_where_nothing_has_been_run(call: Call, tmp_path: Path) -> None:
+    status, out, _ = call("claims", "--protocol", "quick", "--results", str(tmp_path))
+    assert status == 0
+    assert "20 not run" in out
+
+
+def test_other_peoples_runs(call: Call, root: Path, theirs: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    arguments = ("compare", str(theirs), "--results", str(root), "--output", str(output))
+    status, out, _ = call(*arguments)
+    assert status == 0
+    assert "**supported** (as given)" in out
+    assert "32x4d, base − 1x64d, base" in out
+    assert "ours, quick" in out
+    names = {path.name for path in output.iterdir()}
+    assert names == {"compare.md", "compare.png", "compare.svg", "compare.csv"}
+
+
+def test_other_peoples_runs_as_json(call: Call, root: Path, theirs: Path) -> None:
+    name = "table3-trend-base"
+    status, out, _ = call("compare", str(theirs), "--claim", name, "--json", "--results", str(root))
+    assert status == 0
+    found = json.loads(out)
+    (verdict,) = found["verdicts"]
+    assert (verdict["claim"], verdict["state"]) == (name, "as given")
+    assert verdict["family_size"] == 1
+    assert verdict["paper"] == pytest.approx(-0.32, abs=0.01)
+    assert verdict["ours"]["quick"]["verdict"] == "supported"
+    difference = found["differences"][0]
+    assert difference["pairs"] == 4
+    assert difference["mean"] == pytest.approx(-1 + 0.03)
+
+
+def test_two_results(call: Call, root: Path, tmp_path: Path, machine: Machine) -> None:
+    status, out, _ = call("compare", str(root), str(root), "--margin", "0.5")
+    assert status == 0
+    assert "# quick: **identical**" in out
+    other = make_plan("table3", "quick", machine)
+    other = other.with_numerics(replace(other.runs()[0].numerics, precision="bfloat16"))
+    put(other, Results(tmp_path / "b" / "quick"), lambda run: falling(run) + 3 + run.seed / 50)
+    arguments = ("compare", str(root), str(tmp_path / "b" / "quick"), "--margin", "0.5")
+    status, out, _ = call(*arguments, "--json")
+    (found,) = json.loads(out)
+    assert found["decision"] == "differs"
+    assert {cell["pairs"] for cell in found["cells"]} == {3}
+    assert all(cell["mean"] == pytest.approx(3, abs=0.2) for cell in found["cells"])
+
+
+def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cardinality.execution.probe.WORTH", float("inf"))
+    arguments = ("plan", "table3", "--detect", "0.5", "--device", "cpu")
+    status, out, _ = call(*arguments, "--results", str(root))
+    assert status == 0
+    assert "this protocol's own records (quick)" in out
+    assert "table3-trend-base" in out
+    _, out, _ = call(*arguments, "--protocol", "cifar10-small", "--results", str(root))
+    assert "quick, borrowed" in out
+    _, out, _ = call(*arguments, "--results", str(root / "none"))
+    assert "**No deviation is known**" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["claims", "--protocol", "fast"], ["'fast'", "quick"]),
+        (["claims", "--results", "nowhere"], ["nowhere", "--protocol"]),
+        (["claims", "--format", "pdf"], ["--format", "latex"]),
+        (["compare", "nowhere.csv"], ["nowhere.csv", "allowed: a CSV file"]),
+        (["compare", "a.csv", "b.csv", "c.csv"], ["3 files", "RESULTS_B"]),
+        (["compare", "a.csv", "--margin", "1"], ["--margin", "two results"]),
+        (["compare", "a", "b"], ["--margin", "before anyone looks"]),
+        (["compare", "a", "b", "--margin", "nan"], ["--margin"]),
+        (["compare", "a", "b", "--margin", "1"], ["a: no such folder"]),
+        (["compare", "a", "b", "--margin", "1", "--claim", "x"], ["--claim"]),
+        (["plan", "table3", "--detect", "0"], ["--detect 0", "above 0"]),
+        (["plan", "table3", "--detect", "nan"], ["--detect nan"]),
+        (["plan", "table2", "--detect", "1"], ["arithmetic"]),
+    ],
+)
+def test_mistakes(call: Call, arguments: list[str], words: list[str]) -> None:
+    status, out, err = call(*arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("setting,seed\n32x4d,0\n", ["error: no such column"]),
+        ("setting,seed,error\n32x4d,0,1\n32x4d,0,2\n", ["line 3", "stands in line 2"]),
+        ("setting,seed,error\n32x4d,0,many\n", ["line 2", "'many'"]),
+    ],
+)
+def test_mistakes_in_a_file(call: Call, tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(text)
+    status, out, err = call("compare", str(path), "--results", str(tmp_path))
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err

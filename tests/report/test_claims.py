@@ -1,0 +1,310 @@
+"""The ledger: from records to its page, its data and its figure."""
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cardinality.experiment.plan import Plan, Run, make_plan
+from cardinality.host.machine import Machine
+from cardinality.report import claims_page
+from cardinality.report.bits import agreements, pictures
+from cardinality.report.claims_files import write, write_overview
+from cardinality.report.detect import demands
+from cardinality.report.judged import Judged, decided, judge_protocol
+from cardinality.report.latex import escape
+from cardinality.report.recorded import as_recorded
+from cardinality.report.render import render
+from cardinality.report.tables import trained_table
+from cardinality.results.folder import Results
+from tests.report.made_runs import falling, put
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
+    monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path / "data"))
+    return Results(tmp_path / "results" / "quick")
+
+
+def plan(name: str, machine: Machine, seeds: int = 3) -> Plan:
+    return make_plan(name, "quick", machine, seeds)
+
+
+def verdicts(judged: Judged) -> dict[str, tuple[str, str]]:
+    return {each.claim: (each.decision, each.state) for each in judged.verdicts}
+
+
+def test_what_falls_is_supported_and_what_was_not_run_is_said(
+    machine: Machine, results: Results
+) -> None:
+    put(plan("table3", machine), results)
+    found = verdicts(judge_protocol("quick", results))
+    assert found["table3-trend-base"] == ("supported", "final")
+    assert found["table3-32x4d-base"] == ("supported", "final")
+    assert found["residual-ahead"] == ("not run", "interim")
+
+
+def test_what_rises_is_contradicted(machine: Machine, results: Results) -> None:
+    put(plan("table3", machine), results, lambda run: 60 - falling(run))
+    judged = judge_protocol("quick", results)
+    assert verdicts(judged)["table3-trend-base"] == ("contradicted", "final")
+    assert "the other way" in claims_page.page(judged)
+
+
+def test_an_interim_verdict_looks_so(machine: Machine, results: Results) -> None:
+    put(plan("table3", machine, seeds=2), results)
+    judged = judge_protocol("quick", results)
+    page = claims_page.page(judged)
+    assert verdicts(judged)["table3-trend-base"] == ("undecided", "interim")
+    assert "**Interim: it may change" in page
+    assert "*undecided? interim, 5 runs to go*" in page
+    assert "**undecided**" not in page
+
+
+def test_seeds_beyond_the_stated_ones_are_shown_and_change_nothing(
+    machine: Machine, results: Results
+) -> None:
+    put(plan("table3", machine), results)
+    before = judge_protocol("quick", results).verdicts
+
+    def rising_later(run: Run) -> float:
+        return falling(run) if run.seed < 3 else 60 - falling(run)
+
+    put(plan("table3", machine, seeds=5), results, rising_later)
+    judged = judge_protocol("quick", results)
+    for was, now in zip(before, judged.verdicts, strict=True):
+        assert (was.decision, was.p, was.evidence.pairs) == (
+            now.decision,
+            now.p,
+            now.evidence.pairs,
+        )
+    assert "`table3-trend-base`, extended: " in claims_page.page(judged)
+    assert "over all 5 seeds" in claims_page.page(judged)
+
+
+def test_a_diverged_run_is_said(machine: Machine, results: Results) -> None:
+    def one(run: Run) -> float | None:
+        return None if run.name.startswith("8x14d-depth11-seed1") else falling(run)
+
+    put(plan("table3", machine), results, one)
+    page = claims_page.page(judge_protocol("quick", results))
+    assert "`table3-8x14d-base`: a run of seed 1 diverged and is left out of the mean." in page
+    assert "in the trend it ranks last" in page
+
+
+def test_the_csv_has_the_verdicts_links_and_intervals(machine: Machine, results: Results) -> None:
+    put(plan("table3", machine), results)
+    put(plan("residual", machine), results)
+    judged = judge_protocol("quick", results)
+    _, files = write(judged)
+    data = pd.read_csv(results.folder / "claims.csv")
+    assert {file.suffix for file in files} == {".md", ".csv", ".png", ".svg"}
+    links = data[data.link.notna() & (data.claim == "residual-both-lose")]
+    assert len(links) == 2
+    whole = data[data.link.isna()].set_index("claim")
+    for verdict in judged.verdicts:
+        line = whole.loc[verdict.claim]
+        over = verdict.evidence.effect.over
+        assert line.verdict == verdict.decision
+        assert line.pairs == verdict.evidence.pairs
+        if over is not None:
+            assert line.effect == pytest.approx(over.mean, rel=1e-4)
+    line = whole.loc["table3-32x4d-base"]
+    assert (line.images, line.units) == (2000, 1000)
+    assert line.low_over_images < line.effect < line.high_over_images
+    assert line.paper == pytest.approx(-1.7)
+
+
+def test_an_undecided_claim_names_the_seeds_for_the_papers_effect_alone(
+    machine: Machine, results: Results
+) -> None:
+    # However large what is seen: the number follows from the paper's 1.7 and the deviation.
+    put(plan("table3", machine, seeds=2), results)
+    judged = judge_protocol("quick", results)
+    needed = {each.claim: each for each in judged.ledger.needed}["table3-32x4d-base"]
+    assert needed.effect == pytest.approx(1.7)
+    assert "never for the effect just seen" in claims_page.page(judged)
+
+
+def test_the_overview_has_every_protocol_beside_the_paper(
+    machine: Machine, results: Results, tmp_path: Path
+) -> None:
+    put(plan("table3", machine), results)
+    other = Results(tmp_path / "results" / "cifar10-small")
+    put(make_plan("table3", "cifar10-small", machine, 1), other)
+    everything = [
+        judge_protocol("quick", results),
+        judge_protocol("cifar10-small", other, [results]),
+    ]
+    page, files = write_overview(everything, tmp_path / "results")
+    line = next(line for line in page.splitlines() if "table3-32x4d-base" in line)
+    assert "−1.70" in line
+    assert "**supported**" in line
+    assert "*undecided, interim*" in line
+    assert [file.name for file in files] == ["claims.md", "claims.csv"]
+    # One seed has no deviation; the other protocol's is taken, and it is said whose.
+    needed = {each.claim: each for each in everything[1].ledger.needed}["table3-32x4d-base"]
+    assert needed.spread is not None
+    assert needed.spread.whose == "quick"
+
+
+def test_a_tables_page_ends_with_what_it_decides(machine: Machine, results: Results) -> None:
+    asked = plan("table3", machine)
+    put(asked, results)
+    page, _ = render(asked, results)
+    end = page.splitlines()[-1]
+    assert end.startswith("What this decides: of the paper's 13 sentences")
+    assert "table3-trend-base" in end
+    assert "and final." in end
+    # The verdicts are the protocol's, also where fewer seeds are shown.
+    assert decided(plan("table3", machine, seeds=1), results) == end
+    assert "none of the sentences" in decided(plan("table7", machine), results)
+
+
+def test_a_tables_verdict_is_the_ledgers(machine: Machine, results: Results) -> None:
+    for name in ("table3", "table4", "residual"):
+        put(plan(name, machine), results)
+    judged = judge_protocol("quick", results)
+    for name in ("table3", "table4", "residual"):
+        text = decided(plan(name, machine), results)
+        for verdict in judged.verdicts:
+            if verdict.table == name and verdict.decision in ("supported", "contradicted"):
+                assert verdict.claim in text
+
+
+def test_one_pair_has_no_interval_and_a_shown_difference_is_the_comparisons(
+    machine: Machine, results: Results
+) -> None:
+    asked = plan("residual", machine, seeds=1)
+    put(asked, results)
+    found = as_recorded(asked, results)
+    table = trained_table(found.plan, found.done, found.failed, found.diverged)
+    line = table[(table.setting == "32x4d") & ~table.shortcuts].iloc[0]
+    assert (line.pairs, line.without_shortcuts_pairs) == (1, 1)
+    assert math.isnan(line.top1_error_difference_low)
+    page, _ = render(asked, results)
+    assert "+8.0 (1)" in page or "+7." in page or "+8." in page
+    assert "One pair has no interval" in page
+    assert " ± " not in next(row for row in page.splitlines() if row.startswith("| 32x4d"))
+
+
+def test_a_tables_means_and_differences_are_of_the_same_seeds(
+    machine: Machine, results: Results
+) -> None:
+    asked = plan("table3", machine, seeds=5)
+    put(asked, results)
+    page, _ = render(asked, results)
+    table = pd.read_csv(results.tables / "table3.csv")
+    assert set(table.n) == {5}
+    assert set(table[table.reference != "itself"].pairs) == {5}
+    assert "Seeds beyond those that the protocol states are in it" in page
+
+
+def test_rules_that_came_after_the_runs_are_said(machine: Machine, results: Results) -> None:
+    put(plan("table3", machine), results)
+    judged = judge_protocol("quick", results)
+    late = tuple(replace(verdict, after_the_fact=True) for verdict in judged.verdicts)
+    judged = replace(judged, ledger=replace(judged.ledger, verdicts=late))
+    page = claims_page.page(judged)
+    assert "**After the fact: some of these runs were there before the rules.**" in page
+    assert "**supported**, after the fact" in page
+
+
+def test_runs_agree_with_themselves(machine: Machine, results: Results) -> None:
+    asked = plan("table3", machine, seeds=2)
+    put(asked, results)
+    found = as_recorded(asked, results)
+    seen = pictures([found.plan], found.done, results)
+    cells = sorted(seen.right)
+    lines = agreements(seen.right, [(cells[0], cells[1])])
+    assert len(lines) == len(cells) + 2
+    first = lines.iloc[-1]
+    one, two = (seen.right[cell][first.first_seed] for cell in (cells[0], cells[1]))
+    assert first.agree == pytest.approx(np.mean(one == two))
+
+
+def test_what_is_to_be_detected_needs_seeds_and_time(
+    machine: Machine, results: Results, tmp_path: Path
+) -> None:
+    asked = plan("table4", machine)
+    nothing = demands(asked, 0.5, results, [])
+    assert all(demand.needed.why == "no deviation" for demand in nothing)
+    put(asked, results)
+    small, large = (demands(asked, points, results, []) for points in (0.2, 1.0))
+    labels = [demand.label for demand in small]
+    assert labels[0] == "table4-cardinality-first"
+    assert labels[1].startswith("· 2x64d, deep before 1x100d, deep")
+    assert "32x4d, deep − 1x64d, deep" in labels
+    for few, many in zip(large, small, strict=True):
+        assert few.needed.seeds is not None
+        assert many.needed.seeds is not None
+        assert 3 <= few.needed.seeds <= many.needed.seeds
+    # The first three seeds are there.
+    many = small[0]
+    assert len(many.runs) == len(many.needed.cells) * (int(many.needed.seeds or 0) - 3)
+
+
+def test_latex_is_escaped() -> None:
+    assert escape("50 % of $5_a & {#x}~^") == (
+        r"50 \% of \$5\_a \& \{\#x\}\textasciitilde{}\textasciicircum{}"
+    )
+    assert escape("**bold**, `code`, --protocol, 2*3*4") == "bold, code, -{}-protocol, 2*3*4"
+    assert escape("−1.2 ± 0.5 Δ ×") == r"$-$1.2 $\pm$ 0.5 $\Delta$ $\times$"
+
+
+def test_a_table_as_latex(machine: Machine, results: Results) -> None:
+    asked = plan("residual", machine)
+    put(asked, results)
+    page, files = render(asked, results, "latex")
+    assert results.tables / "residual.tex" in files
+    assert page == (results.tables / "residual.tex").read_text()
+    rows = page.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    heading = page.split(r"\toprule")[1].split(r"\midrule")[0]
+    assert len(rows) == 4
+    assert {row.count(" & ") for row in rows} == {heading.count(" & ")}
+    assert page.isascii() or not set("−±×Δ") & set(page)
+
+
+def test_no_setting_of_the_users_changes_a_plot(
+    machine: Machine, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib as mpl
+
+    asked = plan("table4", machine)
+    put(asked, results)
+    render(asked, results)
+    path = results.plots / "table4.png"
+    before = path.read_bytes()
+    with mpl.rc_context({"font.size": 23, "lines.linewidth": 9, "savefig.facecolor": "red"}):
+        render(asked, results)
+    assert path.read_bytes() == before
+
+
+def test_an_unknown_backend_stops_no_plot(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "from cardinality.report.canvas import save; from pathlib import Path;"
+        "save(lambda figure: figure.suptitle('costs $5 and $6'), (2, 2), Path('x'))"
+    )
+    environment = os.environ | {"MPLBACKEND": "bogus", "MATPLOTLIBRC": str(tmp_path)}
+    (tmp_path / "matplotlibrc").write_text("figure.dpi: 7\ntext.usetex: True\n")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    assert "costs $5 and $6" in (tmp_path / "x.svg").read_text()
+
+
+def test_the_page_is_as_it_was_looked_at(machine: Machine, results: Results) -> None:
+    put(plan("table3", machine), results)
+    put(plan("residual", machine, seeds=2), results)
+    page = claims_page.page(judge_protocol("quick", results))
+    path = GOLDEN / "claims.md"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(page)
+    assert page == path.read_text()
