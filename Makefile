@@ -13,7 +13,7 @@ OPTIONS := --protocol '$(PROTOCOL)' --device '$(DEVICE)' \
 	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(RESULTS),--results '$(RESULTS)') $(if $(DATA),--data '$(DATA)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) report manifest bench test test-report test-faults lint clean
+.PHONY: help setup $(TABLES) claims report manifest bench test test-report test-faults lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
