@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cardinality.architecture.settings import Architecture, Setting
     from cardinality.common.errors import UserError
     from cardinality.nets.network import build
-    from cardinality.results.frames import load_results
+    from cardinality.report.frames import load_results
 
     __version__: str
 
@@ -34,7 +34,7 @@ _HOMES = {
     "UserError": "common.errors",
     "build": "nets.network",
     "complexity": "architecture.complexity",
-    "load_results": "results.frames",
+    "load_results": "report.frames",
     "solve": "architecture.complexity",
 }
 

@@ -1,14 +1,23 @@
 """Results as DataFrames, for whoever wants to look at them with tools of their own."""
 
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from cardinality.analysis.contrasts import Contrast
 from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
+from cardinality.common.workspace import names
+from cardinality.experiment.plan import PROTOCOLS
 from cardinality.host.provenance import Provenance
+from cardinality.report.bits import agreements
+from cardinality.report.claims_page import data, parts
+from cardinality.report.judged import Judged, judge_protocol
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
@@ -83,11 +92,88 @@ class LoadedResults:
             (`cardinality.results.epochs.Epoch`).
         unsound: what is wrong with records that do not hold together and so are in neither, by
             ``PROTOCOL/RUN``.
+        folders: where each protocol's results lie, by its name.
+
+    What follows is worked out when it is first asked for, for protocols whose file is in the
+    workspace or among the suite's own:
+
+    - ``claims``: a row a claim and one a link of a chain, with verdict, effect, p and pairs, and
+      the intervals over seeds, over another draw of test images, and over both, in points;
+    - ``agreements``: a row a pair of runs, with the part of the test images on which they agree;
+    - ``classes``: a row a claim and class, with the effect on its images, in points: described, not
+      tested;
+    - ``right``: which test images each finished run got right, (N,) of bool by the run's name.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     unsound: dict[str, str]
+    folders: dict[str, Results]
+
+    @cached_property
+    def _judged(self) -> list[Judged]:
+        known = set(names(PROTOCOLS, ".yaml"))
+        return [
+            judge_protocol(name, results) for name, results in self.folders.items() if name in known
+        ]
+
+    @cached_property
+    def claims(self) -> pd.DataFrame:
+        """Every claim of the paper's, judged by each protocol's records."""
+        frames = [data(judged) for judged in self._judged]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    @cached_property
+    def agreements(self) -> pd.DataFrame:
+        """How pairs of runs agree on which test images they get right."""
+        found = []
+        for judged in self._judged:
+            pairs = [
+                (first, second)
+                for first, second in (tuple(c) for c in _contrasts(judged).values() if len(c) == 2)
+            ]
+            frame = agreements(judged.pictures.right, dict.fromkeys(pairs))
+            found.append(frame.assign(protocol=judged.name))
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """Each claim's effect on the images of each class."""
+        lines = []
+        for judged in self._judged:
+            seeds = {v.claim: v.evidence.effect.seeds for v in judged.verdicts}
+            for claim, contrast in _contrasts(judged).items():
+                for part in judged.pictures.classes(contrast, seeds[claim]):
+                    over = asdict(part.over)
+                    line = {"class": part.name, "images": part.images, "effect": over["mean"]}
+                    keys = {"protocol": judged.name, "claim": claim}
+                    ends = {key: over[key] for key in ("low", "high", "n")}
+                    lines.append(keys | line | ends)
+        columns = ["protocol", "claim", "class", "images", "effect", "low", "high", "n"]
+        return pd.DataFrame(lines, columns=columns)
+
+    @cached_property
+    def right(self) -> dict[str, NDArray[np.bool_]]:
+        """Which test images each finished run got right, by the run's name."""
+        found = {}
+        for results in self.folders.values():
+            for record in results.finished():
+                correct = results.correct(record)
+                if correct is not None:
+                    found[record.name] = correct.right
+        return found
+
+
+def _contrasts(judged: Judged) -> dict[str, Contrast]:
+    """What each claim about the test error compares, by its name; of a chain nothing."""
+    figures = {verdict.claim: verdict.figure for verdict in judged.verdicts}
+    return {
+        part.verdict.claim: part.contrast
+        for part in parts(judged)
+        if part.contrast is not None
+        and part.link is None
+        and figures[part.verdict.claim] == "top1_error"
+    }
 
 
 def load_results(folder: str | Path, protocol: str | None = None) -> LoadedResults:
@@ -106,7 +192,8 @@ def load_results(folder: str | Path, protocol: str | None = None) -> LoadedResul
     runs: list[dict[str, Any]] = []
     epochs: list[dict[str, Any]] = []
     unsound: dict[str, str] = {}
-    for results in _protocols(Path(folder), protocol):
+    folders = {results.folder.name: results for results in _protocols(Path(folder), protocol)}
+    for results in folders.values():
         records, problems = results.read_all()
         unsound |= {f"{results.folder.name}/{name}": what for name, what in problems.items()}
         # Finished runs come first: of one that failed and then succeeded, the success counts.
@@ -116,7 +203,7 @@ def load_results(folder: str | Path, protocol: str | None = None) -> LoadedResul
             runs.append(keys | _run(record))
             if record.status == "done":
                 epochs += [keys | row for row in results.epochs(record)]
-    return LoadedResults(_frame(runs, RUNS), _frame(epochs, EPOCHS), unsound)
+    return LoadedResults(_frame(runs, RUNS), _frame(epochs, EPOCHS), unsound, folders)
 
 
 def _protocols(folder: Path, only: str | None) -> list[Results]:

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 
 from cardinality import UserError, load_results
-from cardinality.experiment.plan import Plan
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
+from cardinality.results.images import TestImages
 
 
 @pytest.fixture
@@ -106,3 +108,27 @@ def test_what_is_not_there_is_told_with_what_is(
     (tmp_path / "tiny" / "runs" / tiny.runs()[0].name / "run.json").write_text("{")
     assert len(load_results(tmp_path).runs) == 1
     assert list(load_results(tmp_path).unsound) == [f"tiny/{tiny.runs()[0].name}"]
+
+
+def test_claims_agreement_and_classes_come_from_the_same_records(
+    tmp_path: Path, put_records: Callable[..., None], machine: Machine
+) -> None:
+    plan = make_plan("table3", "quick", machine)
+    results = Results(tmp_path / "quick")
+    put_records(plan, results)
+    labels = tuple(number % 10 for number in range(1500))
+    names = tuple("0123456789")
+    TestImages(classes=names, labels=labels).write(results.images("0123456789abcdef"))
+    loaded = load_results(tmp_path)
+    trend = loaded.claims.set_index("claim").loc["table3-trend-base"]
+    assert (trend["verdict"], trend["pairs"]) == ("supported", 3)
+    errors = loaded.runs[loaded.runs["depth"] == 11].set_index(["setting", "seed"])["top1_error"]
+    gain = loaded.claims.set_index("claim").loc["table3-32x4d-base"]
+    assert gain["effect"] == pytest.approx((errors["32x4d"] - errors["1x64d"]).mean())
+    classes = loaded.classes[loaded.classes["claim"] == "table3-32x4d-base"]
+    assert list(classes["class"]) == list(names)
+    assert classes["effect"].mean() == pytest.approx(gain["effect"])  # as many images of each
+    assert loaded.agreements["agree"].between(0, 1).all()
+    assert set(loaded.right) == set(loaded.runs["run"])
+    run = loaded.runs.iloc[0]
+    assert 100 * (~loaded.right[run["run"]]).mean() == pytest.approx(run["top1_error"])
