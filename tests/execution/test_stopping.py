@@ -25,7 +25,9 @@ Driver = subprocess.Popen[str]
 @contextmanager
 def driver(folder: Path, fakes: str = "", prefix: tuple[str, ...] = ()) -> Iterator[Driver]:
     """A driver in a group of its own that has just said how many runs there are to compute."""
-    command = [*prefix, sys.executable, "-m", "tests.execution.fakes", str(folder)]
+    # Whoever runs these tests may have a signal ignored, as nohup does, and that is inherited.
+    heard = ("env", "--default-signal", *prefix)
+    command = [*heard, sys.executable, "-m", "tests.execution.fakes", str(folder)]
     environment = {**os.environ, VARIABLE: fakes, "CARDINALITY_DATA": str(folder / "data")}
     with subprocess.Popen(
         command,

@@ -7,7 +7,9 @@ command until it is complete, and must then have the records of one that nobody 
 
 import json
 import os
+import pty
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -75,18 +77,20 @@ class Grid:
     def results(self) -> Results:
         return Results(self.root / f"results-{self.number}" / self.protocol)
 
-    def start(self, *options: str) -> str:
-        """Start the command and give the line by which it says what there is to do."""
-        command = [COMMAND, "run", str(self.root / "two.yaml"), "--device", "cpu"]
-        command += [
-            "--seeds",
-            "6" if self.protocol == "many" else "1",
-            "--protocol",
-            str(self.root / f"{self.protocol}.yaml"),
-            *options,
-        ]
+    def command(self, *options: str) -> tuple[list[str], dict[str, str]]:
+        """The command that computes the grid, and its environment."""
+        # Whoever runs these tests may have a signal ignored, as nohup does, and that is inherited.
+        heard = ["env", "--default-signal"]
+        ablation, protocol = self.root / "two.yaml", self.root / f"{self.protocol}.yaml"
+        command = [*heard, COMMAND, "run", str(ablation), "--protocol", str(protocol), *options]
+        command += ["--seeds", "6" if self.protocol == "many" else "1", "--device", "cpu"]
         command += ["--results", str(self.results.folder.parent)]
         environment = {**os.environ, MARK: self.mark, "CARDINALITY_DATA": str(self.root / "data")}
+        return command, environment
+
+    def start(self, *options: str) -> str:
+        """Start the command and give the line by which it says what there is to do."""
+        command, environment = self.command(*options)
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -375,3 +379,26 @@ def test_the_same_bits_whenever_and_however_a_grid_is_killed(
     with capsys.disabled():
         grids = number % 1000 + 1
         print(f"\n{phase}: {kills} kills over {grids} grids: {dict(came_to)}")
+
+
+def test_a_terminal_that_is_closed_ends_a_grid_in_its_order(untouched: Untouched) -> None:
+    """SIGHUP comes, and from then on not a word can be written."""
+    grid = Grid(untouched.root, "training", 9000)
+    begun = len(untouched.of("training"))
+    ours, theirs = pty.openpty()
+    command, environment = grid.command("--retry-failed")
+    setsid = ["setsid", "--ctty", "--wait", *command]
+    grid.process = subprocess.Popen(
+        setsid, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, text=True
+    )
+    os.close(theirs)
+    end = time.monotonic() + 120
+    while (
+        len(list(grid.results.folder.glob("checkpoints/*.pt"))) < begun and time.monotonic() < end
+    ):
+        if select.select([ours], [], [], 0.05)[0]:
+            os.read(ours, 2**16)
+    os.close(ours)
+    grid.ended()
+    assert grid.failures() == []
+    completed(grid, untouched)
