@@ -76,6 +76,11 @@ def test_what_failed_is_there_and_what_was_not_measured_is_missing(
     assert "32x4d" not in set(loaded.epochs[loaded.epochs.protocol == "tiny"].setting)
 
 
+def test_one_protocols_own_folder_will_do(made: Path) -> None:
+    whole, own = load_results(made), load_results(made / "tiny")
+    pd.testing.assert_frame_equal(whole.runs, own.runs)
+
+
 def test_a_run_that_succeeded_in_the_end_is_one_row(
     tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
 ) -> None:

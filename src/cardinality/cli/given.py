@@ -58,7 +58,9 @@ def evaluate_command(
     seen = tracked(batches, count, "evaluating")
     wrong = counting.count_errors(counting.prepare(net, way), seen, way.numerics, statistics)
     made = provenance(machine)
-    found = record.evaluation(weights, net, wrong, samples, data, crops, way, made)
+    found = record.evaluation(
+        weights, net, wrong, samples, data, crops, way, made, metadata.get("choice")
+    )
+    print(record.page([found]))  # before it is written: a full disk must not lose it
     table = record.write(found, folder)
-    print(table.read_text(encoding="utf-8"))
     print(f"wrote {table}")

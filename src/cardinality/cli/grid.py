@@ -26,6 +26,7 @@ from cardinality.cli.options import (
     parse_duration,
 )
 from cardinality.common.errors import UserError
+from cardinality.common.text import line
 from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
     for name in names:
         record = found.read(name)
         reason = fresh.get(name) or (record.failure if record is not None else "")
-        print(f"{found.status(name)}: {name}: {reason}", file=sys.stderr)
+        print(f"{found.status(name)}: {name}: {line(reason)}", file=sys.stderr)
     if any(found.status(name) == "failed" for name in names):
         print("try those that failed again with --retry-failed", file=sys.stderr)
 
@@ -260,7 +261,7 @@ def _shown_as_brought(plan: "Plan", found: "Results", form: FormatName) -> bool:
     if not whose or begun:
         return False
     sittings = [sitting for name in whose for sitting in shown.done[name].sittings]
-    machines = ", ".join(sorted({sitting.device for sitting in sittings}))
+    machines = line(", ".join(sorted({sitting.device for sitting in sittings})))
     asked = len(shown.plan.runs())
     what = "All" if len(whose) == asked else f"{len(whose)} of"
     print(f"{what} {asked} runs come with the repository, made on {machines}.")

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
+from cardinality.common import text
 from cardinality.common.errors import UserError
-from cardinality.common.files import written_aside
+from cardinality.common.files import guard, read_text, written_aside
 from cardinality.common.strict import Strict
 from cardinality.data.listing import Sample
 from cardinality.evaluation.counting import Way
@@ -24,6 +25,7 @@ from cardinality.report.markdown import number, to_markdown
 from cardinality.training.tally import has_top5
 
 CONFIDENCE = 0.95
+LARGEST = 1_000_000  # bytes of a record; ours are some thousand
 
 
 class Evaluation(Strict):
@@ -35,6 +37,7 @@ class Evaluation(Strict):
         data_checksum: over names of all images; 16 hexadecimal digits.
         precision: of the forward pass.
         numerics: the run's, where its weights were evaluated as it was; else nothing.
+        choice: which of several sets of weights in the file it is; nothing where there is one.
         images: how many there are, n.
         top1_error, top5_error: with the bounds of a 95 % Wilson interval; no top-5 error with
             five classes or fewer. The interval is of the images drawn, not of training again.
@@ -48,6 +51,7 @@ class Evaluation(Strict):
     data_checksum: str
     precision: Precision
     numerics: Numerics | None = None
+    choice: str | None = None
     images: int
     classes: int
     resize: int
@@ -82,6 +86,7 @@ def evaluation(
     crops: Crops,
     chosen: Way,
     provenance: Provenance,
+    choice: str | None = None,
 ) -> Evaluation:
     """Put together what was measured; ``wrong`` is of top-1 and top-5."""
     architecture = net.architecture
@@ -97,6 +102,7 @@ def evaluation(
         data_checksum=_names_checksum(samples, folder),
         precision=chosen.numerics.precision,
         numerics=chosen.numerics if chosen.as_trained else None,
+        choice=choice,
         images=n,
         classes=architecture.classes,
         **asdict(crops),
@@ -116,14 +122,16 @@ def write(found: Evaluation, folder: Path) -> Path:
         The table, a Markdown file. It stands by itself: weights from elsewhere were made by other
         recipes, and are never put in a cell beside runs that were trained here.
     """
-    key = f"{found.weights_checksum}-{found.data}-{found.data_checksum}-{found.resize}"
-    key += f"-{found.crop}-{found.views}-{found.interpolation}"
+    key = f"{found.weights_checksum}-{found.choice or 'only'}-{found.data}-{found.data_checksum}"
+    key += f"-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
+    guard(folder)
     record = folder / f"{name}.json"
     with written_aside(record) as aside:
         aside.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     table = folder / "evaluations.md"
-    table.write_text(page(read(folder)), encoding="utf-8")
+    with written_aside(table) as aside:
+        aside.write_text(page(read(folder)), encoding="utf-8")
     return table
 
 
@@ -136,10 +144,15 @@ def read(folder: Path) -> list[Evaluation]:
     records = []
     for path in sorted(folder.glob("*.json")):
         try:
-            records.append(Evaluation.model_validate_json(path.read_text(encoding="utf-8")))
+            records.append(Evaluation.model_validate_json(read_text(path, LARGEST)))
         except (OSError, ValueError):
             raise UserError(f"{path}: no record of an evaluation; move it elsewhere") from None
     return records
+
+
+def _named(record: Evaluation) -> str:
+    """The file's name, and which of several sets in it was taken."""
+    return f"{record.weights} ({record.choice})" if record.choice else record.weights
 
 
 def page(records: list[Evaluation]) -> str:
@@ -151,10 +164,10 @@ def page(records: list[Evaluation]) -> str:
         return f"{value:.2f} ({bounds[0]:.2f} to {bounds[1]:.2f})"
 
     rows = {
-        "weights": [record.weights for record in records],
+        "weights": [text.markdown(_named(record)) for record in records],
         "setting": [record.setting for record in records],
         "depth": [str(record.depth) for record in records],
-        "data": [record.data for record in records],
+        "data": [text.markdown(record.data) for record in records],
         "n": [f"{record.images:,}" for record in records],
         "resize, crop, views": [
             f"{record.resize}, {record.crop}, {record.views} ({record.interpolation})"

@@ -180,7 +180,8 @@ def load_results(folder: str | Path, protocol: str | None = None) -> LoadedResul
     """Read every record below a folder of results.
 
     Args:
-        folder: where `cardinality run` writes, with a folder a protocol; such as ``results``.
+        folder: where `cardinality run` writes, with a folder a protocol, such as ``results``; or
+            one protocol's.
         protocol: only this one's; by default all that are there.
 
     Returns:
@@ -217,6 +218,12 @@ def _protocols(folder: Path, only: str | None) -> list[Results]:
         return [there[name] for name in sorted(there)]
     if only is not None and only in there:
         return [there[only]]
+    if (
+        not there
+        and any((folder / kind).is_dir() for kind in KINDS)
+        and only in (None, folder.name)
+    ):
+        return [Results(folder)]  # one protocol's own folder
     wanted, known = only or "any protocol", ", ".join(sorted(there)) or "none"
     raise UserError(f"{folder}: no results of {wanted}; there are: {known}")
 

@@ -8,7 +8,8 @@ results/PROTOCOL/
   images/CHECKSUM.json   labels of the evaluated images, once for each set of them
   checkpoints/RUN.pt     where an unfinished run goes on, with RUN.csv, its epochs; not in git
   weights/RUN.safetensors  the weights of a finished one; not in git
-  tables/, plots/        made from the records alone
+  manifest.sha256        which of these files the repository brings
+  tables/, plots/        made from the records alone, as claims.md, report.md and index.html are
 """
 
 import shutil
