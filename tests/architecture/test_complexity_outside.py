@@ -18,7 +18,9 @@ from tests.comparison import count_macs, count_parameters, on_meta, rows_at_the_
 from tests.places import ROOT
 
 ABLATIONS = sorted(path.stem for path in (ROOT / "ablations").glob("*.yaml"))
+# The nets of imagenette128 are imagenette's.
 PROTOCOLS = sorted(path.stem for path in (ROOT / "ablations" / "protocols").glob("*.yaml"))
+PROTOCOLS.remove("imagenette128")
 ResNetWeights = (
     models.ResNet50_Weights
     | models.ResNet101_Weights

@@ -144,7 +144,7 @@ def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["compare", "a", "b", "--margin", "1"], ["a: no such folder"]),
         (["compare", "a", "b", "--margin", "1", "--claim", "x"], ["--claim"]),
         (["plan", "table3", "--detect", "0"], ["--detect 0", "above 0"]),
-        (["plan", "table3", "--detect", "nan"], ["--detect nan"]),
+        (["plan", "table3", "--detect", "nan"], ["--detect", "no plain number"]),
         (["plan", "table2", "--detect", "1"], ["arithmetic"]),
     ],
 )

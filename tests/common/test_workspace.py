@@ -92,11 +92,8 @@ def test_whoever_holds_a_copy_of_the_package_is_not_its_checkout(tmp_path: Path)
     copy = tmp_path / "theirs" / "src" / "cardinality"
     (copy / "common").mkdir(parents=True)
     (tmp_path / "theirs" / ".git").mkdir()
-    for name in ("__init__.py", *(f"common/{m}.py" for m in ("errors", "notes", "workspace"))):
-        path = copy / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes((workspace.PACKAGE / name).read_bytes())
-    (copy / "common" / "__init__.py").touch()
+    for path in (workspace.PACKAGE / "__init__.py", *(workspace.PACKAGE / "common").glob("*.py")):
+        (copy / path.relative_to(workspace.PACKAGE)).write_bytes(path.read_bytes())
     code = "from cardinality.common import workspace; print(workspace.checkout())"
     for stated in (None, "broken", '[project]\nname = "theirs"'):
         if stated is not None:

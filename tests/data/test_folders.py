@@ -228,7 +228,7 @@ def test_the_real_set(tmp_path: Path) -> None:
     from cardinality.experiment.plan import make_plan
     from cardinality.host.machine import Machine
 
-    data = make_plan("table3", "imagenette", Machine("cpu", "x", 2, False)).protocol.data
+    data = make_plan("table3", "imagenette128", Machine("cpu", "x", 2, False)).protocol.data
     assert isinstance(data, Folders)
     found = find_folders(data, Path(DATA), tmp_path)
     assert (len(found.train), len(found.test)) == (9469, 3925)

@@ -268,10 +268,16 @@ def test_mistakes(
 
 def test_an_image_that_cannot_be_read_stops_by_name(tmp_path: Path, weights: Path) -> None:
     write_split(tmp_path / "photographs", noise(10, 16), 5)
-    (tmp_path / "photographs" / "class3" / "broken.png").write_bytes(b"no image")
+    broken = tmp_path / "photographs" / "class3" / "broken.png"
+    broken.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"broken\.png: no image"):
+        labelled(tmp_path / "photographs", 5)
+    # One whose header is right and whose pixels are not is found when it is decoded.
+    whole = next((tmp_path / "photographs" / "class3").glob("0*.png")).read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
     samples = labelled(tmp_path / "photographs", 5)
     crops = Crops(16, 16, "center", "bilinear")
-    with pytest.raises(UserError, match=r"broken\.png: no image"):
+    with pytest.raises(UserError, match=r"broken\.png: damaged image"):
         list(stream(samples, crops, BATCH, workers=1))
 
 

@@ -19,7 +19,7 @@ from cardinality.host.machine import Precision
 from cardinality.nets.network import build
 from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Diverged, Stopped
-from cardinality.training.numerics import forward
+from cardinality.training.numerics import exact_float32, forward
 from cardinality.training.schedule import scheduler
 from cardinality.training.sittings import Watch
 from cardinality.training.tally import Tally, rivals
@@ -255,3 +255,11 @@ def test_a_net_learns(run: Run, data_root: Path) -> None:
         trainer.train_epoch(nothing)
     assert trainer.epochs[-1].train_loss < trainer.epochs[0].train_loss - 0.2
     assert trainer.epochs[-1].train_error < 75
+
+
+def test_float32_means_float32_by_either_of_torchs_names() -> None:
+    exact_float32()
+    assert torch.backends.cudnn.allow_tf32 is False
+    assert torch.backends.cudnn.conv.fp32_precision == "ieee"  # type: ignore[attr-defined] # of run time
+    assert torch.backends.cuda.matmul.allow_tf32 is False
+    assert torch.backends.cuda.matmul.fp32_precision == "ieee"

@@ -125,7 +125,7 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
 
 
 def _plans(protocol: str, claims: Claims) -> list[Plan]:
-    """Every ablation at this scale; one that asks for a depth that the scale lacks is left out."""
+    """Every ablation that this scale can have, with its depths and at its base."""
     plans, problem = [], UserError("ablations: none is there")
     # As the paper has them: those that a claim is of, in the order of the claims, then the others.
     claimed = [claim.table for claim in claims.claims]
@@ -133,9 +133,7 @@ def _plans(protocol: str, claims: Claims) -> list[Plan]:
     for name in dict.fromkeys([*(name for name in claimed if name in there), *there]):
         try:
             plans.append(make_plan(name, protocol, NOWHERE))
-        except UserError as error:
-            if "is missing, and" not in str(error):
-                raise
+        except UserError as error:  # whoever runs that table is told
             problem = error
     if not plans:
         raise problem
