@@ -17,9 +17,10 @@ def prepare_process(numerics: Numerics) -> None:
 def exact_float32() -> None:
     """Make float32 mean float32 on GPUs too, where convolutions default to the shorter TF32."""
     torch.backends.cuda.matmul.fp32_precision = "ieee"
-    # Sets torch's new name for it, too. Only the new one being set, whoever reads the old one, as
-    # torch.export does, would be told that the two do not agree.
+    # By torch's older name as well: whoever reads that one, as torch.export does, would else be
+    # told that the two do not agree.
     torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined] # of run time
 
 
 def forward(net: ResNeXt, images: Tensor, precision: Precision) -> Tensor:
