@@ -185,18 +185,28 @@ def test_the_readmes_results_are_those_of_the_known_runs(name: str) -> None:
         assert int(cells["n"]) == len(figures)
         if deviation:
             assert float(deviation) == pytest.approx(figures.std(), abs=0.051)
-        assert stated(cells["Δ"]) == pytest.approx((figures - errors(reference)).mean(), abs=0.051)
+        check_difference(cells["Δ"], line, reference)
         if "train error" in cells:
             trained = errors(line, "train_error").mean()
             assert float(cells["train error"]) == pytest.approx(trained, abs=0.051)
         if not line[2]:
-            cost = (figures - errors((line[0], line[1], True))).mean()
-            assert stated(cells["Δ without shortcuts"]) == pytest.approx(cost, abs=0.051)
+            check_difference(cells["Δ without shortcuts"], line, (line[0], line[1], True))
 
 
-def stated(text: str) -> float:
-    """A difference as tables show it."""
-    return float(text.replace("−", "-"))
+def check_difference(cell: str, line: tuple[str, int, bool], other: tuple[str, int, bool]) -> None:
+    """Hold ``−1.2 ± 0.7 (5)`` to the runs: mean, half a 95 % t interval, pairs."""
+    if line == other:
+        assert cell == "reference"
+        return
+    pairs = (errors(line) - errors(other)).dropna()
+    found = re.fullmatch(r"([+−]\d+\.\d)(?: ± (\d+\.\d))? \((\d)\)", cell)
+    assert found is not None, cell
+    assert float(found[1].replace("−", "-")) == pytest.approx(pairs.mean(), abs=0.051)
+    assert int(found[3]) == len(pairs)
+    assert (found[2] is None) == (len(pairs) == 1)
+    if found[2] is not None:
+        interval = scipy.stats.ttest_1samp(pairs, 0).confidence_interval(0.95)
+        assert float(found[2]) == pytest.approx((interval.high - interval.low) / 2, abs=0.051)
 
 
 def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> None:
