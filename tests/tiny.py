@@ -6,7 +6,7 @@ from cardinality.results.records import Sitting
 TINY_PROTOCOL = """\
 title: A scale for tests
 evidence: Of nothing.
-data: {name: digits, side: 16, train: 80, test: 40}
+data: {name: patches, side: 16, train: 80, test: 40}
 stem: cifar-stride2
 base: 16
 depths: {base: 11, deep: 20, double: 38, residual: 11}

@@ -36,7 +36,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 def root(tmp_path: Path, machine: Machine) -> Path:
     """Results of quick's Table 3."""
     folder = tmp_path / "results"
-    put(make_plan("table3", "quick", machine), Results(folder / "quick"))
+    put(make_plan("table3", "cifar10-small", machine), Results(folder / "cifar10-small"))
     return folder
 
 
@@ -54,12 +54,12 @@ def theirs(tmp_path: Path) -> Path:
 
 
 def test_claims_of_one_protocol(call: Call, root: Path) -> None:
-    status, out, err = call("claims", "--protocol", "quick", "--results", str(root))
+    status, out, err = call("claims", "--protocol", "cifar10-small", "--results", str(root))
     assert (status, err) == (0, "")
     assert "**supported**" in out
-    assert (root / "quick" / "claims.md").read_text() in out
+    assert (root / "cifar10-small" / "claims.md").read_text() in out
     for name in ("claims.csv", "plots/claims.png", "plots/claims.svg", "plots/claims.csv"):
-        assert (root / "quick" / name).is_file()
+        assert (root / "cifar10-small" / name).is_file()
 
 
 def test_claims_of_all_protocols(call: Call, root: Path) -> None:
@@ -70,7 +70,7 @@ def test_claims_of_all_protocols(call: Call, root: Path) -> None:
 
 
 def test_claims_where_nothing_has_been_run(call: Call, tmp_path: Path) -> None:
-    status, out, _ = call("claims", "--protocol", "quick", "--results", str(tmp_path))
+    status, out, _ = call("claims", "--protocol", "cifar10-small", "--results", str(tmp_path))
     assert status == 0
     assert "20 not run" in out
 
@@ -96,7 +96,7 @@ def test_other_peoples_runs_as_json(call: Call, root: Path, theirs: Path) -> Non
     assert (verdict["claim"], verdict["state"]) == (name, "as given")
     assert verdict["family_size"] == 1
     assert verdict["paper"] == pytest.approx(-0.32, abs=0.01)
-    assert verdict["ours"]["quick"]["verdict"] == "supported"
+    assert verdict["ours"]["cifar10-small"]["verdict"] == "supported"
     difference = found["differences"][0]
     assert difference["pairs"] == 4
     assert difference["mean"] == pytest.approx(-1 + 0.03)
@@ -106,10 +106,14 @@ def test_two_results(call: Call, root: Path, tmp_path: Path, machine: Machine) -
     status, out, _ = call("compare", str(root), str(root), "--margin", "0.5")
     assert status == 0
     assert "# quick: **identical**" in out
-    other = make_plan("table3", "quick", machine)
+    other = make_plan("table3", "cifar10-small", machine)
     other = other.with_numerics(replace(other.runs()[0].numerics, precision="bfloat16"))
-    put(other, Results(tmp_path / "b" / "quick"), lambda run: falling(run) + 3 + run.seed / 50)
-    arguments = ("compare", str(root), str(tmp_path / "b" / "quick"), "--margin", "0.5")
+    put(
+        other,
+        Results(tmp_path / "b" / "cifar10-small"),
+        lambda run: falling(run) + 3 + run.seed / 50,
+    )
+    arguments = ("compare", str(root), str(tmp_path / "b" / "cifar10-small"), "--margin", "0.5")
     status, out, _ = call(*arguments, "--json")
     (found,) = json.loads(out)
     assert found["decision"] == "differs"
@@ -133,7 +137,7 @@ def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["claims", "--protocol", "fast"], ["'fast'", "quick"]),
+        (["claims", "--protocol", "fast"], ["'fast'", "cifar10-small"]),
         (["claims", "--results", "nowhere"], ["nowhere", "--protocol"]),
         (["claims", "--format", "pdf"], ["--format", "latex"]),
         (["compare", "nowhere.csv"], ["nowhere.csv", "allowed: a CSV file"]),

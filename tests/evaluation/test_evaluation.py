@@ -25,7 +25,7 @@ from cardinality.evaluation.counting import BATCH, Way, count_errors, prepare, w
 from cardinality.evaluation.record import interval
 from cardinality.evaluation.views import Crops, stream
 from cardinality.execution.worker import compute
-from cardinality.experiment.datasets import Digits
+from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Numerics, Plan
 from cardinality.host import kernel
 from cardinality.host.machine import Machine
@@ -192,16 +192,16 @@ def test_a_runs_own_weights_have_the_error_of_its_record(
     record = results.read(run.name)
     assert record is not None
     assert record.final is not None
-    assert isinstance(run.data, Digits)
+    assert isinstance(run.data, Patches)
     test = load_images(run.data).test
     assert isinstance(test, ImageSet)
     for number, (pixels, label) in enumerate(zip(test.pixels, test.labels, strict=True)):
-        place = tmp_path / "digits" / str(label)
+        place = tmp_path / "patches" / str(label)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(place / f"{number}.png")
     weights = results.weights(run.name)
     arguments = [
-        "--weights", str(weights), "--data", str(tmp_path / "digits"), "--setting", "32x4d",
+        "--weights", str(weights), "--data", str(tmp_path / "patches"), "--setting", "32x4d",
         "--depth", "11", "--stem", "cifar-stride2", "--resize", "16", "--crop", "16",
         "--results", str(tmp_path / "out"),
     ]  # fmt: skip

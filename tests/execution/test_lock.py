@@ -77,7 +77,7 @@ def test_what_the_dead_have_left_is_removed(
         Path(f"{checkpoints[1]}{left}"),
         Path(f"{results.weights(going.name)}{left}"),
         results.tables / f"two.md{left}",
-        tmp_path / "data" / "cache" / f"digits.npz{left}",
+        tmp_path / "data" / "cache" / f"patches.npz{left}",
     ]
     for path in files:
         path.parent.mkdir(parents=True, exist_ok=True)

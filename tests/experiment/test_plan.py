@@ -10,7 +10,7 @@ import pytest
 from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Training
-from cardinality.experiment.datasets import Cifar, Digits, Folders
+from cardinality.experiment.datasets import Cifar, Folders, Patches
 from cardinality.experiment.plan import Numerics, Plan, make_plan
 from cardinality.host.machine import Machine, detect
 from cardinality.report.tables import published
@@ -98,8 +98,8 @@ def test_no_default_has_changed() -> None:
         "block": "original",
     }
     for model, defaults in (
-        (Training, {"epochs": None, "steps": None, "norm_images": None}),
-        (Digits, {"evaluate_on": "test"}),
+        (Training, {"epochs": None, "steps": None, "norm_images": None, "curve": None}),
+        (Patches, {"evaluate_on": "test"}),
         (Cifar, {"evaluate_on": "test"}),
         (Folders, {"evaluate_on": "test"}),
     ):

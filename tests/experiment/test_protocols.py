@@ -16,7 +16,7 @@ from cardinality.common.errors import UserError
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
 from cardinality.experiment.configuration import Ablation, Protocol, Training
-from cardinality.experiment.datasets import Cifar, DataSpec, Digits
+from cardinality.experiment.datasets import Cifar, DataSpec, Patches
 from cardinality.experiment.plan import PROTOCOLS, Plan, Run, make_plan
 from cardinality.experiment.reading import load
 from cardinality.host.machine import Machine
@@ -203,7 +203,7 @@ def test_another_kind_replaces_a_mapping(tmp_path: Path) -> None:
         ({"p": "{based_on: imagenet, training: {shift: 4}}"}, "p", "training.shift: images in "),
         ({"p": "{based_on: imagenet, data: {resize: 200}}"}, "p", "data: resize 200: at least"),
         ({"p": "{based_on: imagenet, data: {folders: [../x]}}"}, "p", "data.folders.0: string"),
-        ({"p": "{based_on: cifar10, data: {name: mnist}}"}, "p", "data: .*'digits'"),
+        ({"p": "{based_on: cifar10, data: {name: mnist}}"}, "p", "data: .*'patches'"),
     ],
 )
 def test_mistakes_are_named_with_their_file_and_key(
@@ -233,7 +233,7 @@ def test_how_to_get_data_is_no_part_of_a_run() -> None:
 @pytest.mark.parametrize(
     ("data", "training", "evaluated"),
     [
-        (Digits(name="digits", side=16, train=70, test=30), 70, 30),
+        (Patches(name="patches", side=16, train=70, test=30), 70, 30),
         (Cifar(name="cifar10"), 50_000, 10_000),
         (Cifar(name="cifar100", evaluate_on="held-out"), 45_000, 5_000),
         (made_folders(train=109, evaluate_on="held-out"), 99, 10),

@@ -197,7 +197,7 @@ def a_record() -> dict[str, Any]:
         "name": "1x64d-depth11-seed0-0a1b2c3d4e", "status": "done", "failure": None,
         "configuration": {
             "revision": 4, "net": {"setting": "1x64d", "depth": 11, "residual": True},
-            "data": {"name": "digits"}, "training": {"epochs": 2},
+            "data": {"name": "patches"}, "training": {"epochs": 2},
             "numerics": {"device": "cpu", "precision": "float32", "threads": 1}, "seed": 0,
         },
         "params": 1, "macs": 1, "activations": 1, "data_checksum": "0" * 16, "data_kind": "pixels",

@@ -34,19 +34,21 @@ SAMPLE = os.environ.get("FAULTS") == "sample"
 # By this variable every process of a grid is found again, wherever it was moved to.
 MARK = "FAULTS_MARK"
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-DIGITS = "{name: digits, side: 16, train: 80, test: 40}"
+PATCHES = "{name: patches, side: 16, train: 80, test: 40}"
 
 
 def shape(train: int, test: int, epochs: int) -> str:
     """A protocol with that many images, whose epochs are mostly training or mostly evaluating."""
-    text = TINY_PROTOCOL.replace(DIGITS, DIGITS.replace("80", str(train)).replace("40", str(test)))
+    text = TINY_PROTOCOL.replace(
+        PATCHES, PATCHES.replace("80", str(train)).replace("40", str(test))
+    )
     return text.replace("epochs: 2", f"epochs: {epochs}")
 
 
 def streamed() -> str:
     """A protocol of photographs, which processes of their own decode for each run."""
     data = json.dumps(MADE_FOLDERS | {"train": 80})
-    return TINY_PROTOCOL.replace(DIGITS, data).replace("shift: 1", "shift: 0")
+    return TINY_PROTOCOL.replace(PATCHES, data).replace("shift: 1", "shift: 0")
 
 
 PROTOCOLS = {

@@ -1,6 +1,7 @@
 """Records with made figures of a stated size, and with the bits that sum to them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +13,25 @@ from cardinality.results.images import Correct, TestImages, checksum
 from cardinality.results.records import make_record
 from tests.tiny import sitting
 
+# All claims, at a scale of its own for records that are made up.
+SCALE = "made"
+PROTOCOL = """\
+based_on: cifar10-small
+title: A made scale
+evidence: Of nothing.
+seeds: 3
+"""
 DATA = "0123456789abcdef"
 IMAGES = 2000
 Error = Callable[[Run], float | None]
+
+
+def workspace_of(folder: Path) -> Results:
+    """Make a folder a workspace that has the made scale, and say where its results go."""
+    path = folder / "ablations" / "protocols" / f"{SCALE}.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(PROTOCOL)
+    return Results(folder / "results" / SCALE)
 
 
 def falling(run: Run) -> float:

@@ -14,14 +14,15 @@ from cardinality.host.machine import Machine
 from cardinality.report import claims_page
 from cardinality.report.bits import agreements, pictures
 from cardinality.report.claims_files import write, write_overview
+from cardinality.report.decision import decided
 from cardinality.report.detect import demands
-from cardinality.report.judged import Judged, decided, judge_protocol
+from cardinality.report.judged import Judged, judge_protocol
 from cardinality.report.latex import escape
 from cardinality.report.recorded import as_recorded
 from cardinality.report.render import render
 from cardinality.report.tables import trained_table
 from cardinality.results.folder import Results
-from tests.report.made_runs import falling, put
+from tests.report.made_runs import SCALE, falling, put, workspace_of
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -29,11 +30,12 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
     monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path / "data"))
-    return Results(tmp_path / "results" / "quick")
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(tmp_path))
+    return workspace_of(tmp_path)
 
 
 def plan(name: str, machine: Machine, seeds: int = 3) -> Plan:
-    return make_plan(name, "quick", machine, seeds)
+    return make_plan(name, SCALE, machine, seeds)
 
 
 def verdicts(judged: Judged) -> dict[str, tuple[str, str]]:
@@ -44,7 +46,7 @@ def test_what_falls_is_supported_and_what_was_not_run_is_said(
     machine: Machine, results: Results
 ) -> None:
     put(plan("table3", machine), results)
-    found = verdicts(judge_protocol("quick", results))
+    found = verdicts(judge_protocol(SCALE, results))
     assert found["table3-trend-base"] == ("supported", "final")
     assert found["table3-32x4d-base"] == ("supported", "final")
     assert found["residual-ahead"] == ("not run", "interim")
@@ -52,14 +54,14 @@ def test_what_falls_is_supported_and_what_was_not_run_is_said(
 
 def test_what_rises_is_contradicted(machine: Machine, results: Results) -> None:
     put(plan("table3", machine), results, lambda run: 60 - falling(run))
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     assert verdicts(judged)["table3-trend-base"] == ("contradicted", "final")
     assert "the other way" in claims_page.page(judged)
 
 
 def test_an_interim_verdict_looks_so(machine: Machine, results: Results) -> None:
     put(plan("table3", machine, seeds=2), results)
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     page = claims_page.page(judged)
     assert verdicts(judged)["table3-trend-base"] == ("undecided", "interim")
     assert "**Interim: it may change" in page
@@ -71,13 +73,13 @@ def test_seeds_beyond_the_stated_ones_are_shown_and_change_nothing(
     machine: Machine, results: Results
 ) -> None:
     put(plan("table3", machine), results)
-    before = judge_protocol("quick", results).verdicts
+    before = judge_protocol(SCALE, results).verdicts
 
     def rising_later(run: Run) -> float:
         return falling(run) if run.seed < 3 else 60 - falling(run)
 
     put(plan("table3", machine, seeds=5), results, rising_later)
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     for was, now in zip(before, judged.verdicts, strict=True):
         assert (was.decision, was.p, was.evidence.pairs) == (
             now.decision,
@@ -93,7 +95,7 @@ def test_a_diverged_run_is_said(machine: Machine, results: Results) -> None:
         return None if run.name.startswith("8x14d-depth11-seed1") else falling(run)
 
     put(plan("table3", machine), results, one)
-    page = claims_page.page(judge_protocol("quick", results))
+    page = claims_page.page(judge_protocol(SCALE, results))
     assert "`table3-8x14d-base`: a run of seed 1 diverged and is left out of the mean." in page
     assert "in the trend it ranks last" in page
 
@@ -101,7 +103,7 @@ def test_a_diverged_run_is_said(machine: Machine, results: Results) -> None:
 def test_the_csv_has_the_verdicts_links_and_intervals(machine: Machine, results: Results) -> None:
     put(plan("table3", machine), results)
     put(plan("residual", machine), results)
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     _, files = write(judged)
     data = pd.read_csv(results.folder / "claims.csv")
     assert {file.suffix for file in files} == {".md", ".csv", ".png", ".svg"}
@@ -126,7 +128,7 @@ def test_an_undecided_claim_names_the_seeds_for_the_papers_effect_alone(
 ) -> None:
     # However large what is seen: the number follows from the paper's 1.7 and the deviation.
     put(plan("table3", machine, seeds=2), results)
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     needed = {each.claim: each for each in judged.ledger.needed}["table3-32x4d-base"]
     assert needed.effect == pytest.approx(1.7)
     assert "never for the effect just seen" in claims_page.page(judged)
@@ -139,7 +141,7 @@ def test_the_overview_has_every_protocol_beside_the_paper(
     other = Results(tmp_path / "results" / "cifar10-small")
     put(make_plan("table3", "cifar10-small", machine, 1), other)
     everything = [
-        judge_protocol("quick", results),
+        judge_protocol(SCALE, results),
         judge_protocol("cifar10-small", other, [results]),
     ]
     page, files = write_overview(everything, tmp_path / "results")
@@ -151,7 +153,7 @@ def test_the_overview_has_every_protocol_beside_the_paper(
     # One seed has no deviation; the other protocol's is taken, and it is said whose.
     needed = {each.claim: each for each in everything[1].ledger.needed}["table3-32x4d-base"]
     assert needed.spread is not None
-    assert needed.spread.whose == "quick"
+    assert needed.spread.whose == "made"
 
 
 def test_a_tables_page_ends_with_what_it_decides(machine: Machine, results: Results) -> None:
@@ -164,13 +166,13 @@ def test_a_tables_page_ends_with_what_it_decides(machine: Machine, results: Resu
     assert "and final." in end
     # The verdicts are the protocol's, also where fewer seeds are shown.
     assert decided(plan("table3", machine, seeds=1), results) == end
-    assert "none of the sentences" in decided(plan("table7", machine), results)
+    assert "nothing, since no sentence" in decided(plan("table7", machine), results)
 
 
 def test_a_tables_verdict_is_the_ledgers(machine: Machine, results: Results) -> None:
     for name in ("table3", "table4", "residual"):
         put(plan(name, machine), results)
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     for name in ("table3", "table4", "residual"):
         text = decided(plan(name, machine), results)
         for verdict in judged.verdicts:
@@ -206,7 +208,7 @@ def test_the_picture_has_every_effect_in_the_claimed_direction(
     machine: Machine, results: Results
 ) -> None:
     put(plan("table3", machine), results)
-    write(judge_protocol("quick", results))
+    write(judge_protocol(SCALE, results))
     shown = pd.read_csv(results.plots / "claims.csv").set_index("claim")
     data = pd.read_csv(results.folder / "claims.csv")
     effects = data[data.link.isna()].set_index("claim").effect
@@ -247,7 +249,7 @@ def test_a_tables_means_and_differences_are_of_the_same_seeds(
 
 def test_rules_that_came_after_the_runs_are_said(machine: Machine, results: Results) -> None:
     put(plan("table3", machine), results)
-    judged = judge_protocol("quick", results)
+    judged = judge_protocol(SCALE, results)
     late = tuple(replace(verdict, after_the_fact=True) for verdict in judged.verdicts)
     judged = replace(judged, ledger=replace(judged.ledger, verdicts=late))
     page = claims_page.page(judged)
@@ -342,7 +344,7 @@ def test_an_unknown_backend_stops_no_plot(tmp_path: Path) -> None:
 def test_the_page_is_as_it_was_looked_at(machine: Machine, results: Results) -> None:
     put(plan("table3", machine), results)
     put(plan("residual", machine, seeds=2), results)
-    page = claims_page.page(judge_protocol("quick", results))
+    page = claims_page.page(judge_protocol(SCALE, results))
     path = GOLDEN / "claims.md"
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text(page)

@@ -109,7 +109,7 @@ def test_what_is_not_there_is_told_with_what_is(
         load_results(tmp_path / "nowhere")
     put_records(tiny, Results(tmp_path / "tiny"))
     with pytest.raises(UserError, match="no results of quick; there are: tiny"):
-        load_results(tmp_path, "quick")
+        load_results(tmp_path, "cifar10-small")
     (tmp_path / "tiny" / "runs" / tiny.runs()[0].name / "run.json").write_text("{")
     assert len(load_results(tmp_path).runs) == 1
     assert list(load_results(tmp_path).unsound) == [f"tiny/{tiny.runs()[0].name}"]
@@ -118,8 +118,8 @@ def test_what_is_not_there_is_told_with_what_is(
 def test_claims_agreement_and_classes_come_from_the_same_records(
     tmp_path: Path, put_records: Callable[..., None], machine: Machine
 ) -> None:
-    plan = make_plan("table3", "quick", machine)
-    results = Results(tmp_path / "quick")
+    plan = make_plan("table3", "cifar10-small", machine)
+    results = Results(tmp_path / "cifar10-small")
     put_records(plan, results)
     labels = tuple(number % 10 for number in range(1500))
     names = tuple("0123456789")

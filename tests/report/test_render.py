@@ -16,6 +16,7 @@ from cardinality.report.recorded import as_recorded
 from cardinality.report.render import render
 from cardinality.report.tables import published, read_paper
 from cardinality.results.folder import Results
+from tests.report.made_runs import SCALE, workspace_of
 
 GOLDEN = Path(__file__).parent / "golden"
 Put = Callable[..., None]
@@ -24,11 +25,12 @@ Put = Callable[..., None]
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Results:
     monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path / "data"))
-    return Results(tmp_path / "results" / "quick")
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(tmp_path))
+    return workspace_of(tmp_path)
 
 
 def plan(name: str, machine: Machine, seeds: int = 2) -> Plan:
-    return make_plan(name, "quick", machine, seeds)
+    return make_plan(name, SCALE, machine, seeds)
 
 
 def check(name: str, page: str) -> None:
@@ -205,7 +207,7 @@ def test_the_papers_figures_are_those_of_the_paper() -> None:
     [
         ("table7", "cifar10", 3.65, "CIFAR-10"),
         ("table7", "cifar100", 17.77, "CIFAR-100"),
-        ("table7", "quick", 3.65, "CIFAR-10"),
+        ("table7", "cifar10-small", 3.65, "CIFAR-10"),
         ("table3", "imagenet", 23.9, "ImageNet"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
 from cardinality.execution.worker import begin, compute
-from cardinality.experiment.datasets import Digits
+from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Plan, Run
 from cardinality.results.epochs import read_epochs
 from cardinality.results.folder import Results
@@ -32,7 +32,7 @@ def run(tiny: Plan) -> Run:
 
 @pytest.fixture
 def images(run: Run, data_root: Path) -> Images:
-    assert isinstance(run.data, Digits)
+    assert isinstance(run.data, Patches)
     return load_images(run.data)
 
 

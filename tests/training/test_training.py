@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from cardinality.data.images import Images
 from cardinality.data.store import load_images
 from cardinality.experiment.configuration import Steps, Training
-from cardinality.experiment.datasets import Digits
+from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Precision
 from cardinality.nets.network import build
@@ -39,7 +39,7 @@ def run(tiny: Plan) -> Run:
 
 @pytest.fixture
 def images(run: Run, data_root: Path) -> Images:
-    assert isinstance(run.data, Digits)
+    assert isinstance(run.data, Patches)
     return load_images(run.data)
 
 

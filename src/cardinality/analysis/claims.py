@@ -11,7 +11,7 @@ from cardinality.architecture.settings import Role
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
-from cardinality.experiment.configuration import SettingText
+from cardinality.experiment.configuration import Protocol, SettingText
 from cardinality.experiment.reading import load
 
 Family = Literal["primary", "secondary"]
@@ -191,6 +191,20 @@ class Claims(Strict):
         chosen = tuple(claim for claim in self.claims if claim.name in names)
         # Not validated again: a part may be without a primary claim.
         return self.model_copy(update={"claims": chosen})
+
+
+def claims_of(protocol: Protocol, claims: Claims | None = None) -> Claims:
+    """The claims that a protocol asks: those that it names beforehand, else all.
+
+    Args:
+        protocol: the scale.
+        claims: with their rules, by default the suite's.
+
+    Raises:
+        UserError: it names one that there is not.
+    """
+    claims = claims or read_claims()
+    return claims if protocol.claims is None else claims.asked(protocol.claims)
 
 
 def read_claims(path: Path | None = None) -> Claims:

@@ -30,6 +30,10 @@ SeedsOption = Annotated[
         "--seeds", min=1, max=MOST_SEEDS, help="How many seeds; by default the protocol's."
     ),
 ]
+FirstSeedOption = Annotated[
+    int,
+    typer.Option("--first-seed", min=0, max=MOST_SEEDS**2, help="Where they begin."),
+]
 ResultsOption = Annotated[
     Path | None,
     typer.Option("--results", help="Where results are; by default results/ of the workspace."),
@@ -49,7 +53,7 @@ OnlyOption = Annotated[
 ]
 DepthOption = Annotated[Role | None, typer.Option("--depth", help="Only the depth of this role.")]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, max=MOST_SEEDS - 1, help="Only this seed.")
+    int | None, typer.Option("--seed", min=0, max=MOST_SEEDS**2, help="Only this seed.")
 ]
 FormatOption = Annotated[
     FormatName, typer.Option("--format", help="Of the page; latex is written beside, too.")

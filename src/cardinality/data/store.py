@@ -14,10 +14,10 @@ from cardinality.common.files import look, written_aside
 from cardinality.common.locks import held
 from cardinality.common.notes import note
 from cardinality.common.workspace import workspace
-from cardinality.data import cifar, digits
+from cardinality.data import cifar, patches
 from cardinality.data.folders import ClassFolders, find_folders, list_folders, names_checksum
 from cardinality.data.images import Identity, Images, ImageSet
-from cardinality.experiment.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Digits, Folders
+from cardinality.experiment.datasets import HELD_OUT_EVERY, Cifar, DataSpec, Folders, Patches
 
 # Part of every cached file's name; to be raised when `_save` writes other things.
 FORMAT = 3
@@ -71,7 +71,7 @@ def identify(data: DataSpec) -> Identity:
 
 
 @overload
-def load_images(data: Digits | Cifar) -> Images: ...
+def load_images(data: Patches | Cifar) -> Images: ...
 @overload
 def load_images(data: Folders) -> ClassFolders: ...
 def load_images(data: DataSpec) -> DataSet:
@@ -99,15 +99,19 @@ def load_images(data: DataSpec) -> DataSet:
     return images.holding_out(HELD_OUT_EVERY) if _is_cut(data) else images
 
 
-def _is_cut(data: Digits | Cifar) -> bool:
+def _is_cut(data: Patches | Cifar) -> bool:
     """Whether training images take the place of the test images after reading."""
     return isinstance(data, Cifar) and data.evaluate_on == "held-out"
 
 
-def _path(data: Digits | Cifar) -> Path:
+def _path(data: Patches | Cifar) -> Path:
     """The file for a set's arrays, which is named by a hash of all that they depend on."""
-    if isinstance(data, Digits):
-        parameters = {"version": digits.VERSION, **data.model_dump(mode="json")}
+    if isinstance(data, Patches):
+        parameters = {
+            "version": patches.VERSION,
+            "photographs": patches.PHOTOGRAPHS,
+            **data.model_dump(mode="json"),
+        }
     else:
         # A copy that was mended or replaced is read anew.
         files = cifar.state_of_files(cifar.find(data, data_root()))
@@ -117,7 +121,7 @@ def _path(data: Digits | Cifar) -> Path:
     return cache_folder(data_root()) / f"{data.name}-{key}.npz"
 
 
-def _cached(data: Digits | Cifar, path: Path, *names: str) -> dict[str, NDArray[Any]]:
+def _cached(data: Patches | Cifar, path: Path, *names: str) -> dict[str, NDArray[Any]]:
     """Some of the arrays in a set's file, or all; it is made if it is not there or damaged.
 
     Several processes may want it at once; the first makes it, the others wait.
@@ -141,9 +145,9 @@ def _load(path: Path, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         return {name: arrays[name] for name in names or arrays.files}
 
 
-def _make(data: Digits | Cifar) -> Images:
-    if isinstance(data, Digits):
-        return digits.generate(data.side, data.train, data.test, data.evaluate_on)
+def _make(data: Patches | Cifar) -> Images:
+    if isinstance(data, Patches):
+        return patches.generate(data.side, data.train, data.test, data.evaluate_on)
     return cifar.read(data, cifar.find(data, data_root()))
 
 

@@ -72,7 +72,7 @@ def merge(links: Sequence[Link]) -> Content:
 def _dropped(changes: Content) -> set[str]:
     """What was said of another scale and is not inherited: it would be said of this one falsely."""
     if SCALE & changes.keys():
-        return {"evidence", "speed"}
+        return {"evidence", "speed", "claims", "margin", "next"}
     return {"speed"} if "numerics" in changes else set()
 
 

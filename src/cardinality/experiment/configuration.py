@@ -147,6 +147,8 @@ class Training(Strict):
         flip: whether half of them are mirrored.
         norm_images: batch norm's statistics are of groups of so many images, as when a batch is
             shared among GPUs (`cardinality.nets.ghost.GhostBatchNorm2d`); none for the whole batch.
+        curve: after every epoch but the last the error is measured on so many of the test images,
+            which a curve can do with; none for all of them.
     """
 
     epochs: int | None = Field(default=None, ge=1, le=10_000)
@@ -159,6 +161,7 @@ class Training(Strict):
     shift: int = Field(ge=0, le=16)
     flip: bool
     norm_images: int | None = Field(default=None, ge=2)
+    curve: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _check(self) -> "Training":
@@ -249,6 +252,11 @@ class Protocol(Strict):
         seeds: how many seeds each row is trained with by default, or that by the role of its
             depth.
         training, numerics: how.
+        claims: names of the claims (paper_tables/claims.yaml) that this scale asks, stated before
+            its runs and corrected for one another alone; by default all of them.
+        margin: within so many points a few runs are said to agree with the reference sample
+            (paper_tables/reference/), if the interval of their difference lies inside.
+        next: the scale at which the same is worth asking afterwards.
         speed: multiply-adds a second (10^9) of one training run, by device, stated for the
             estimate of time where nothing was measured.
         committed: of earlier versions; it has no effect. Which results are the repository's is
@@ -265,6 +273,11 @@ class Protocol(Strict):
     seeds: Seeds
     training: Training
     numerics: Numerics
+    claims: tuple[Annotated[str, Field(max_length=100)], ...] | None = Field(
+        default=None, min_length=1
+    )
+    margin: float | None = Field(default=None, gt=0, le=100)
+    next: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     speed: Rate | dict[Device, Rate] | None = None
     committed: bool | None = None
 

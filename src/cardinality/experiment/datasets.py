@@ -19,10 +19,16 @@ EvaluateOn = Literal["test", "held-out"]
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class Digits(Strict):
-    """The embedded digits; see `cardinality.data.digits`."""
+class Patches(Strict):
+    """Patches of photographs that come with scikit-image; see `cardinality.data.patches`.
 
-    name: Literal["digits"]
+    Attributes:
+        side: of the images, in pixels.
+        train, test: how many images of each.
+        evaluate_on: blocks of the photographs to test on, or others to tune on.
+    """
+
+    name: Literal["patches"]
     side: int = Field(ge=16, le=32)
     train: int = Field(ge=1, le=1_000_000)
     test: int = Field(ge=1, le=1_000_000)
@@ -31,11 +37,11 @@ class Digits(Strict):
     @property
     def title(self) -> str:
         """What tables call the set."""
-        return "digits"
+        return "patches of photographs"
 
     @property
     def classes(self) -> int:
-        """Ten digits."""
+        """Ten photographs."""
         return 10
 
     @property
@@ -136,4 +142,4 @@ class Folders(Strict):
         return self.train // HELD_OUT_EVERY if self.evaluate_on == "held-out" else 0
 
 
-DataSpec = Annotated[Digits | Cifar | Folders, Field(discriminator="name")]
+DataSpec = Annotated[Patches | Cifar | Folders, Field(discriminator="name")]

@@ -106,7 +106,9 @@ class Run:
         """
         training, images = self.training, self.data.training_images
         trained = min(training.all_steps(images) * training.batch, images * self.epochs)
-        return self.complexity.macs * (3 * trained + self.data.evaluated_images * self.epochs)
+        last = self.data.evaluated_images
+        before = last if training.curve is None else min(training.curve, last)
+        return self.complexity.macs * (3 * trained + before * (self.epochs - 1) + last)
 
     @property
     def epochs(self) -> int:
@@ -197,9 +199,24 @@ class Plan:
             roles = ", ".join(dict.fromkeys(entry.role for entry in self.entries))
             raise UserError(
                 f"{self.ablation_name} has no such run; allowed: --only {settings};"
-                f" --depth {roles}; --seed 0 to {self.seeds - 1}"
+                f" --depth {roles}; --seed {self._seeds_in_words()}"
             )
         return [run for run in self.runs() if run.name in chosen]
+
+    def _seeds_in_words(self) -> str:
+        seeds = [run.seed for entry in self.entries for run in entry.runs]
+        return f"{min(seeds)} to {max(seeds)}"
+
+    def parts(self) -> "tuple[Plan, ...]":
+        """The table depth by depth, where every row stands at several; else as a whole."""
+        roles = self.ablation.depths or ()
+        if len(roles) < 2:
+            return (self,)
+        return tuple(self.at(role) for role in roles)
+
+    def at(self, role: Role) -> "Plan":
+        """The lines of one depth alone."""
+        return replace(self, entries=tuple(e for e in self.entries if e.role == role))
 
     def with_numerics(self, numerics: Numerics) -> "Plan":
         """The same runs with other numerics, as another machine would have resolved them."""
@@ -247,14 +264,16 @@ def make_plan(
     machine: Machine,
     seeds: int | None = None,
     batch: int | None = None,
+    first_seed: int = 0,
 ) -> Plan:
     """Read an ablation and a protocol and work out every run.
 
     Args:
         ablation, protocol: a name (a file in ablations/ or ablations/protocols/) or a path.
         machine: where the runs would be computed; it resolves the numerics.
-        seeds: how many seeds, 0 to N - 1; by default the protocol's.
+        seeds: how many seeds; by default the protocol's.
         batch: images a step, by default the protocol's; the rate changes in proportion.
+        first_seed: where they begin; those that a protocol states begin at 0.
 
     Raises:
         UserError: a file that is missing or wrong, or a net that cannot be built.
@@ -298,7 +317,8 @@ def make_plan(
         except UserError as error:
             raise UserError(f"{protocol_path}: base or depths.{role}: {error}") from None
         count = (scale.count(role) if seeds is None else seeds) if question.trains else 0
-        runs = (Run(net, scale.data, training, numerics, seed) for seed in range(count))
+        asked = range(first_seed, first_seed + count)
+        runs = (Run(net, scale.data, training, numerics, seed) for seed in asked)
         return Entry(row, role, net, complexity(net, scale.data.side), tuple(runs))
 
     entries = tuple(entry(row, role) for role, row in _lines(question))

@@ -14,7 +14,7 @@ from cardinality.common.strict import Strict
 from cardinality.common.workspace import INSIDE, checkout
 from cardinality.host.machine import Machine
 
-LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
+LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "scikit-image")
 # What setup.py writes into a package that is built: its version and the commit of its files.
 BUILT = INSIDE / "built.json"
 # By these git would take another repository for the one that it is asked about.

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cardinality.analysis.claims import Claims, read_claims
+from cardinality.analysis.claims import Claims, claims_of
 from cardinality.analysis.ledger import analyse, cell_of, stated_seeds
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed, Runs, Why, seeds_to_detect
 from cardinality.analysis.power import POWER, spread_of, t_seeds
 from cardinality.experiment.plan import Plan, Run
+from cardinality.report import reference
 from cardinality.report.bits import words
 from cardinality.report.claims_page import REASONS
 from cardinality.report.judged import borrowed, runs_of
@@ -44,8 +45,9 @@ def demands(plan: Plan, points: float, results: Results, others: Sequence[Result
         results: of its protocol, whose deviations are taken first.
         others: of other protocols, whose deviations are borrowed where these have too few seeds.
     """
-    claims = read_claims()
-    runs = [runs_of([plan], results), *borrowed(others)]
+    claims = claims_of(plan.protocol)
+    sample = reference.runs(plan)
+    runs = [runs_of([plan], results), *([sample] if sample else []), *borrowed(others)]
     own = {claim.name for claim in claims.claims if claim.table == plan.ablation_name}
     named = list(_claimed(claims, points, runs, own))
     known = {frozenset(needed.cells) for _, needed in named}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from cardinality.analysis.claims import Claim, Claims, read_claims
+from cardinality.analysis.claims import Claim, Claims, claims_of
 from cardinality.analysis.ledger import Ledger, ledger, outcomes_of, paper_figures
 from cardinality.analysis.outcomes import Outcomes
 from cardinality.analysis.planning import Runs
@@ -21,7 +21,6 @@ from cardinality.results.folder import Results
 
 # Records say with what numerics they were made; so any machine gives the same plans.
 ANY = Machine("cpu", "any", 1, bfloat16=True, kernel=True)
-FEW = 4
 DECISIONS: tuple[Decision, ...] = ("supported", "contradicted", "undecided", "not run")
 
 
@@ -107,7 +106,7 @@ def judge_protocol(
     Raises:
         UserError: there is no such protocol.
     """
-    return _judge(plans_of(protocol), results, claims or read_claims(), borrowed(others))
+    return judge_plans(plans_of(protocol), results, claims, borrowed(others))
 
 
 def borrowed(others: Sequence[Results]) -> list[Runs]:
@@ -132,13 +131,18 @@ def _outcomes(plans: Sequence[Plan], found: Recorded) -> dict[str, Outcomes]:
     return {plan.ablation_name: outcomes_of(plan, found.done, found.diverged) for plan in plans}
 
 
-def _judge(
-    plans: Sequence[Plan], results: Results, claims: Claims, others: Sequence[Runs] = ()
+def judge_plans(
+    plans: Sequence[Plan],
+    results: Results,
+    claims: Claims | None = None,
+    others: Sequence[Runs] = (),
 ) -> Judged:
+    """Judge the claims that a protocol asks by the records of some of its tables; see above."""
+    asked = claims_of(plans[0].protocol, claims)
     plans, found = _recorded(plans, results)
     paper = {plan.ablation_name: _paper(plan) for plan in plans}
-    judged = ledger(claims, plans, found.done, found.diverged, paper, others)
-    return Judged(claims, tuple(plans), found, judged, results)
+    judged = ledger(asked, plans, found.done, found.diverged, paper, others)
+    return Judged(asked, tuple(plans), found, judged, results)
 
 
 def _paper(plan: Plan) -> Published:
@@ -170,64 +174,6 @@ def _with_seeds(plan: Plan, seeds: set[int]) -> Plan:
         return replace(entry, runs=(*entry.runs, *more))
 
     return replace(plan, entries=tuple(wider(entry) for entry in plan.entries))
-
-
-def decided(plan: Plan, results: Results) -> str:
-    """What a table decides and what not: one sentence, made from the verdicts.
-
-    The verdicts are the protocol's, also where the table is shown with fewer or more seeds; they
-    are corrected together with those of its other tables, where these can be planned.
-    """
-    claims = read_claims()
-    own = [claim.name for claim in claims.claims if claim.table == plan.ablation_name]
-    if not own:
-        return (
-            "What this decides: none of the sentences that are judged"
-            " (paper_tables/claims.yaml) is about this table, so it shows differences alone."
-        )
-    judged = _judge([plan, *_siblings(plan)], results, claims)
-    verdicts = [verdict for verdict in judged.verdicts if verdict.claim in own]
-    return _sentence(verdicts, plan.protocol_name)
-
-
-def _siblings(plan: Plan) -> list[Plan]:
-    """The other tables at the plan's scale, with its recipe."""
-    try:
-        plans = plans_of(plan.protocol_name)
-    except UserError:  # the scale is a file of the user's that lies elsewhere
-        return []
-    training = plan.entries[0].runs[0].training
-
-    def alike(entry: Entry) -> Entry:
-        return replace(entry, runs=tuple(replace(run, training=training) for run in entry.runs))
-
-    return [
-        replace(other, entries=tuple(map(alike, other.entries)))
-        for other in plans
-        if other.protocol == plan.protocol and other.ablation_name != plan.ablation_name
-    ]
-
-
-def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
-    """``What this decides: of the paper's 3 sentences ...``."""
-    words = {"supported": "the runs support", "contradicted": "contradict", "undecided": "leave"}
-    parts = []
-    for decision, verb in words.items():
-        of_these = [verdict.claim for verdict in verdicts if verdict.decision == decision]
-        # A long list of what is open says less than its number.
-        shown = decision != "undecided" or len(of_these) <= FEW
-        named = f" ({', '.join(of_these)})" if of_these and shown else ""
-        end = " undecided" if decision == "undecided" else ""
-        parts.append(f"{verb} {len(of_these) or 'none'}{end}{named}")
-    absent = sum(verdict.decision == "not run" for verdict in verdicts)
-    unfinished = sum(not verdict.final for verdict in verdicts)
-    state = "final" if not unfinished else f"interim: stated runs of {unfinished} have not ended"
-    return (
-        f"What this decides: of the paper's {len(verdicts)} sentence{'s'[: len(verdicts) > 1]}"
-        f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
-        f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
-        f" here is decided; `cardinality claims --protocol {protocol}` has the figures."
-    )
 
 
 def by_decision(verdicts: Sequence[Verdict]) -> Mapping[Decision, int]:

@@ -7,10 +7,10 @@ import pandas as pd
 
 from cardinality.common.files import written_aside
 from cardinality.data.store import load_images
-from cardinality.experiment.datasets import Digits
+from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Plan
-from cardinality.report import canvas, forest, latex, markdown, plots
-from cardinality.report.judged import decided
+from cardinality.report import canvas, forest, latex, markdown, plots, reference
+from cardinality.report.decision import decided
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import (
     Published,
@@ -56,8 +56,9 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
     table = trained_table(plan, done, found.failed, found.diverged)
     notes = markdown.trained_notes(found, paper)
     columns = markdown.trained(table, paper)
-    closing = decided(plan, results)
-    page, files = _write(plan, results, table, columns, notes, form, closing)
+    ends = decided(plan, results)
+    beside = reference.beside(found)
+    page, files = _write(plan, results, table, columns, notes, form, ends, beside)
     files += _draw(found, table, paper, results)
     epochs = {name: results.epochs(record) for name, record in done.items()}
     files += canvas.save(
@@ -66,8 +67,8 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
         results.plots / f"{plan.ablation_name}-curves",
         plots.curves_data(plan, epochs),
     )
-    # Only made images may be shown: the other sets' pictures are not ours to publish.
-    if isinstance(plan.protocol.data, Digits):
+    # Only these may be shown: the photographs are free, the other sets' are not ours to publish.
+    if isinstance(plan.protocol.data, Patches):
         images = load_images(plan.protocol.data)
         files += canvas.save(
             lambda figure: plots.contact_sheet(images.train, images.classes, figure),
@@ -75,6 +76,16 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
             results.plots / "samples",
         )
     return page, files
+
+
+def closing(plan: Plan, results: Results) -> str:
+    """A table without its notes, to be shown while others are computed, and what it decides."""
+    found = as_recorded(plan, results)
+    plan = found.plan
+    table = trained_table(plan, found.done, found.failed, found.diverged)
+    columns = markdown.trained(table, published(plan))
+    parts = (markdown.to_markdown(columns), reference.beside(found), decided(plan, results))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _draw(
@@ -117,11 +128,13 @@ def _write(
     notes: list[str],
     form: Form,
     closing: str = "",
+    beside: str = "",
 ) -> tuple[str, list[Path]]:
     """The page and the data of a table, and the page that is asked for."""
     name = plan.ablation_name
     files = [results.tables / f"{name}.md", results.tables / f"{name}.csv"]
-    page = markdown.document(plan, markdown.to_markdown(columns), notes, closing)
+    body = "\n\n".join(part for part in (markdown.to_markdown(columns), beside) if part)
+    page = markdown.document(plan, body, notes, closing)
     write_text(files[0], page)
     canvas.write_csv(files[1], table)
     if form == "latex":

@@ -78,7 +78,7 @@ class Trainer:
         start, number = time.perf_counter(), len(self.epochs) + 1
         rate = self.optimizer.param_groups[0]["lr"]
         train_loss, train_error, waited = self._train(number, on_step)
-        test_loss, top1, top5, self.correct = self.evaluate()
+        test_loss, top1, top5, self.correct = self.evaluate(self._evaluated_after(number))
         if not math.isfinite(test_loss):
             raise Diverged(f"test loss {test_loss} after epoch {number}")
         self.epochs.append(
@@ -90,7 +90,7 @@ class Trainer:
                 test_loss=test_loss,
                 top1_error=top1,
                 top5_error=top5,
-                images=len(self.test_images),
+                images=len(self.correct.right),
                 seconds=time.perf_counter() - start,
                 input_seconds=waited,
             )
@@ -122,14 +122,28 @@ class Trainer:
         self.scheduler.step()
         tally.add(loss, logits, labels)
 
+    def _evaluated_after(self, epoch: int) -> int:
+        """On how many of the test images the error is measured after an epoch."""
+        curve = self.run.training.curve
+        if curve is None or epoch == self.run.epochs:
+            return len(self.test_images)
+        return min(curve, len(self.test_images))
+
     @torch.no_grad()
-    def evaluate(self) -> tuple[float, float, float | None, Correct]:
-        """Mean loss, top-1 and top-5 error in percent on the test images, and which are right."""
+    def evaluate(self, count: int) -> tuple[float, float, float | None, Correct]:
+        """Mean loss, top-1 and top-5 error in percent, and which are right.
+
+        Args:
+            count: how many test images, from the first on.
+        """
         self.net.eval()
         tally, right = Tally(self.device), []
         for images, labels in self.test_images.plain(EVALUATION_BATCH):
-            loss, logits = self.loss(images, labels)
-            right.append(tally.add(loss, logits, labels))
+            left = count - tally.images
+            loss, logits = self.loss(images[:left], labels[:left])
+            right.append(tally.add(loss, logits, labels[:left]))
+            if left <= len(labels):
+                break
         return *tally.means(), Correct(torch.cat(right).cpu().numpy())
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cardinality.analysis.claims import Claims, read_claims
+from cardinality.analysis.claims import Claims, claims_of, read_claims
 from cardinality.analysis.ledger import Ledger, Line, analyse, ledger, paper_figures
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
@@ -113,6 +113,7 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
     name = find(protocol, PROTOCOLS).stem
     claims = claims or read_claims()
     plans = _plans(protocol, claims)
+    asked = claims_of(plans[0].protocol, claims)
     folder = Once(results / name)
     tables = []
     for plan in plans:
@@ -121,7 +122,7 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
             lines = analyse(found.plan, found.done, found.diverged)
             tables.append(TableRead(found, lines, published(found.plan)))
     arithmetic = tuple(plan for plan in plans if not plan.ablation.trains)
-    return Gathered(name, folder, arithmetic, tuple(tables), _judge(tables, claims), claims)
+    return Gathered(name, folder, arithmetic, tuple(tables), _judge(tables, asked), asked)
 
 
 def _plans(protocol: str, claims: Claims) -> list[Plan]:

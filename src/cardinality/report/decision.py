@@ -1,0 +1,121 @@
+"""What a table decides and what not, in one sentence made from the verdicts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from cardinality.analysis.claims import claims_of
+from cardinality.analysis.ledger import analyse
+from cardinality.analysis.verdicts import Verdict
+from cardinality.common.errors import UserError
+from cardinality.experiment.plan import Entry, Plan
+from cardinality.report.claims_page import effect_text, ps_text
+from cardinality.report.judged import judge_plans, plans_of
+from cardinality.report.recorded import as_recorded
+from cardinality.results.folder import Results
+
+# Of more that are open, their number says more than their names.
+FEW = 4
+RULES = {
+    "trend": "Page's trend, exact",
+    "difference": "paired t",
+    "interaction": "paired t",
+    "chain": "every link by a paired t",
+}
+
+
+def decided(plan: Plan, results: Results) -> str:
+    """What a table decides and what not: one sentence, made from the verdicts.
+
+    The verdicts are the protocol's, also where the table is shown with fewer or more seeds; they
+    are corrected together with those of its other tables, where these can be planned.
+    """
+    claims = claims_of(plan.protocol)
+    own = [claim.name for claim in claims.claims if claim.table == plan.ablation_name]
+    if not own:
+        return _undecided(plan, results)
+    judged = judge_plans([plan, *_siblings(plan)], results)
+    verdicts = [verdict for verdict in judged.verdicts if verdict.claim in own]
+    return _sentence(verdicts, plan.protocol_name)
+
+
+def _single(verdict: Verdict, protocol: str) -> str:
+    evidence, text = verdict.evidence, verdict.text.strip().rstrip(".")
+    verb = {
+        "supported": "the runs support that",
+        "contradicted": "the runs contradict that",
+        "undecided": "the runs leave undecided whether",
+        "not run": "nothing yet: no run is there for",
+    }[verdict.decision]
+    lowered = text[:1].lower() + text[1:]
+    if verdict.decision == "not run":
+        lowered = f"“{text}”"
+    p, _ = ps_text(verdict)
+    figures = ""
+    if evidence.p is not None:
+        figures = (
+            f" ({RULES[verdict.rule]}, {evidence.pairs} seeds: p = {p}; "
+            f"{effect_text(evidence.effect)} {evidence.unit})"
+        ).replace("= <", "<")
+    state = "final" if verdict.final else f"interim, {verdict.unfinished} runs to go"
+    return (
+        f"**What this decides: {verb} {lowered}**{figures}, at {100 * verdict.level:g} %; {state}."
+        " Nothing else here is decided;"
+        f" `cardinality claims --protocol {protocol}` has the figures."
+    )
+
+
+def _undecided(plan: Plan, results: Results) -> str:
+    """The same of a table that no claim which its scale asks is about: what its intervals say."""
+    found = as_recorded(plan, results)
+    lines = analyse(found.plan, found.done, found.diverged)
+    every = [line.to_reference["top1_error"] for line in lines if line.to_reference]
+    below = sum(each.high is not None and each.high < 0 for each in every)
+    above = sum(each.low is not None and each.low > 0 for each in every)
+    known = sum(each.low is not None for each in every)
+    return (
+        "What this decides: nothing, since no sentence that is judged at this scale is about this"
+        f" table. Of its {len(every)} differences {known or 'none'} have an interval; of these"
+        f" {below or 'none'} are below zero and {above or 'none'} above, each taken by itself."
+    )
+
+
+def _siblings(plan: Plan) -> list[Plan]:
+    """The other tables at the plan's scale, with its recipe."""
+    try:
+        plans = plans_of(plan.protocol_name)
+    except UserError:  # the scale is a file of the user's that lies elsewhere
+        return []
+    training = plan.entries[0].runs[0].training
+
+    def alike(entry: Entry) -> Entry:
+        return replace(entry, runs=tuple(replace(run, training=training) for run in entry.runs))
+
+    return [
+        replace(other, entries=tuple(map(alike, other.entries)))
+        for other in plans
+        if other.protocol == plan.protocol and other.ablation_name != plan.ablation_name
+    ]
+
+
+def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
+    """``What this decides: ...``; a single claim in its own words and with its figures."""
+    if len(verdicts) == 1:
+        return _single(verdicts[0], protocol)
+    words = {"supported": "the runs support", "contradicted": "contradict", "undecided": "leave"}
+    parts = []
+    for decision, verb in words.items():
+        of_these = [verdict.claim for verdict in verdicts if verdict.decision == decision]
+        # A long list of what is open says less than its number.
+        shown = decision != "undecided" or len(of_these) <= FEW
+        named = f" ({', '.join(of_these)})" if of_these and shown else ""
+        end = " undecided" if decision == "undecided" else ""
+        parts.append(f"{verb} {len(of_these) or 'none'}{end}{named}")
+    absent = sum(verdict.decision == "not run" for verdict in verdicts)
+    unfinished = sum(not verdict.final for verdict in verdicts)
+    state = "final" if not unfinished else f"interim: stated runs of {unfinished} have not ended"
+    return (
+        f"What this decides: of the paper's {len(verdicts)} sentence{'s'[: len(verdicts) > 1]}"
+        f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
+        f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
+        f" here is decided; `cardinality claims --protocol {protocol}` has the figures."
+    )
