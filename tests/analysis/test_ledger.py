@@ -144,6 +144,6 @@ def test_an_undecided_claim_says_how_many_seeds_the_papers_own_effect_needs() ->
 
 
 def test_one_ledger_is_of_one_protocol() -> None:
-    other = make_plan("table3", "cifar10-small", MACHINE)
+    other = make_plan("table3", "quick", MACHINE)
     with pytest.raises(ValueError, match="cifar10-small, quick"):
         ledger(CLAIMS, [table("table3"), other], {})

@@ -34,7 +34,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture
 def root(tmp_path: Path, machine: Machine) -> Path:
-    """Results of quick's Table 3."""
+    """Results of cifar10-small's Table 3."""
     folder = tmp_path / "results"
     put(make_plan("table3", "cifar10-small", machine), Results(folder / "cifar10-small"))
     return folder
@@ -66,7 +66,7 @@ def test_claims_of_all_protocols(call: Call, root: Path) -> None:
     status, out, _ = call("claims", "--results", str(root))
     assert status == 0
     assert (root / "claims.md").read_text() in out
-    assert "[quick](quick/claims.md)" in out
+    assert "[cifar10-small](cifar10-small/claims.md)" in out
 
 
 def test_claims_where_nothing_has_been_run(call: Call, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_other_peoples_runs(call: Call, root: Path, theirs: Path, tmp_path: Path
     assert status == 0
     assert "**supported** (as given)" in out
     assert "32x4d, base − 1x64d, base" in out
-    assert "ours, quick" in out
+    assert "ours, cifar10-small" in out
     names = {path.name for path in output.iterdir()}
     assert names == {"compare.md", "compare.png", "compare.svg", "compare.csv"}
 
@@ -105,7 +105,7 @@ def test_other_peoples_runs_as_json(call: Call, root: Path, theirs: Path) -> Non
 def test_two_results(call: Call, root: Path, tmp_path: Path, machine: Machine) -> None:
     status, out, _ = call("compare", str(root), str(root), "--margin", "0.5")
     assert status == 0
-    assert "# quick: **identical**" in out
+    assert "# cifar10-small: **identical**" in out
     other = make_plan("table3", "cifar10-small", machine)
     other = other.with_numerics(replace(other.runs()[0].numerics, precision="bfloat16"))
     put(
@@ -117,20 +117,21 @@ def test_two_results(call: Call, root: Path, tmp_path: Path, machine: Machine) -
     status, out, _ = call(*arguments, "--json")
     (found,) = json.loads(out)
     assert found["decision"] == "differs"
-    assert {cell["pairs"] for cell in found["cells"]} == {3}
+    assert {cell["pairs"] for cell in found["cells"]} == {5}
     assert all(cell["mean"] == pytest.approx(3, abs=0.2) for cell in found["cells"])
 
 
 def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cardinality.execution.probe.WORTH", float("inf"))
     arguments = ("plan", "table3", "--detect", "0.5", "--device", "cpu")
-    status, out, _ = call(*arguments, "--results", str(root))
+    own = ("--protocol", "cifar10-small")
+    status, out, _ = call(*arguments, *own, "--results", str(root))
     assert status == 0
-    assert "this protocol's own records (quick)" in out
+    assert "this protocol's own records (cifar10-small)" in out
     assert "table3-trend-base" in out
-    _, out, _ = call(*arguments, "--protocol", "cifar10-small", "--results", str(root))
-    assert "quick, borrowed" in out
-    _, out, _ = call(*arguments, "--results", str(root / "none"))
+    _, out, _ = call(*arguments, "--protocol", "cifar10-short", "--results", str(root))
+    assert "cifar10-small, borrowed" in out
+    _, out, _ = call(*arguments, *own, "--results", str(root / "none"))
     assert "**No deviation is known**" in out
 
 

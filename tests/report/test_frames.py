@@ -108,7 +108,7 @@ def test_what_is_not_there_is_told_with_what_is(
     with pytest.raises(UserError, match="no results of any protocol; there are: none"):
         load_results(tmp_path / "nowhere")
     put_records(tiny, Results(tmp_path / "tiny"))
-    with pytest.raises(UserError, match="no results of quick; there are: tiny"):
+    with pytest.raises(UserError, match="no results of cifar10-small; there are: tiny"):
         load_results(tmp_path, "cifar10-small")
     (tmp_path / "tiny" / "runs" / tiny.runs()[0].name / "run.json").write_text("{")
     assert len(load_results(tmp_path).runs) == 1
@@ -121,12 +121,12 @@ def test_claims_agreement_and_classes_come_from_the_same_records(
     plan = make_plan("table3", "cifar10-small", machine)
     results = Results(tmp_path / "cifar10-small")
     put_records(plan, results)
-    labels = tuple(number % 10 for number in range(1500))
+    labels = tuple(number % 10 for number in range(10000))
     names = tuple("0123456789")
     TestImages(classes=names, labels=labels).write(results.images("0123456789abcdef"))
     loaded = load_results(tmp_path)
     trend = loaded.claims.set_index("claim").loc["table3-trend-base"]
-    assert trend["pairs"] == 3
+    assert trend["pairs"] == 5
     errors = loaded.runs[loaded.runs["depth"] == 11].set_index(["setting", "seed"])["top1_error"]
     gain = loaded.claims.set_index("claim").loc["table3-32x4d-base"]
     assert gain["effect"] == pytest.approx((errors["32x4d"] - errors["1x64d"]).mean())
