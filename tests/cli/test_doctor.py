@@ -78,7 +78,7 @@ def test_what_a_user_must_mend_is_said_first_and_by_writing(
     assert order.index("data") < order.index("convolution 1x64d")
     wrong = found[order.index("writable")]
     assert not wrong.passed
-    assert "No space left on device" in wrong.detail
+    assert "the disk is full" in wrong.detail
 
 
 def test_a_long_tmpdir_fails(monkeypatch: pytest.MonkeyPatch) -> None:

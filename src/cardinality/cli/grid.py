@@ -217,7 +217,12 @@ def run_command(
     if absent and any(found.status(run.name) != "missing" for run in absent):
         _write_pages(protocol, found)
     _whose(plan, found)
-    known = [run.name for run in chosen if found.status(run.name) in ("failed", "diverged")]
+    known = [
+        run.name
+        for run in chosen
+        # A full disk may have kept a failure from being recorded.
+        if found.status(run.name) in ("failed", "diverged") or run.name in dict(failed)
+    ]
     if stopped:
         print(f"{stopped}; the same command goes on where this one stopped.", file=sys.stderr)
     if known:
@@ -229,7 +234,8 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
     for name in names:
         record = found.read(name)
         reason = fresh.get(name) or (record.failure if record is not None else "")
-        print(f"{found.status(name)}: {name}: {line(reason)}", file=sys.stderr)
+        state = found.status(name).replace("missing", "failed")
+        print(f"{state}: {name}: {line(reason)}", file=sys.stderr)
     if any(found.status(name) == "failed" for name in names):
         print("try those that failed again with --retry-failed", file=sys.stderr)
 
