@@ -46,8 +46,8 @@ from benchmarks.scales import MORE, SCALES, WORKERS, runs, where
 from benchmarks.variants import variants
 from cardinality.data.device import batches
 from cardinality.data.folders import ClassFolders
+from cardinality.data.loaders import PREFETCH, default_workers
 from cardinality.data.store import load_images
-from cardinality.data.streamed import PREFETCH, default_workers
 from cardinality.experiment.datasets import Folders
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import Machine, check_usable, detect

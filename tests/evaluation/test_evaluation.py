@@ -20,6 +20,7 @@ from cardinality.data.checks import labelled
 from cardinality.data.decoding import decode
 from cardinality.data.images import ImageSet
 from cardinality.data.listing import scan
+from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.data.store import load_images
 from cardinality.evaluation.counting import BATCH, Way, count_errors, prepare, way
 from cardinality.evaluation.record import interval
@@ -31,7 +32,6 @@ from cardinality.host import kernel
 from cardinality.host.machine import Machine
 from cardinality.nets.network import build
 from cardinality.results.folder import Results
-from cardinality.training.trainer import EVALUATION_BATCH
 from tests.made_images import DATA, needs, noise, write_split
 from tests.tiny import PLACE
 

@@ -34,7 +34,7 @@ def test_a_failure_that_passes_keeps_the_checkpoint(
         failed = compute(tiny, results)
     assert failed.outcome == "failed"
     assert failed.record is not None
-    assert failed.record.failure == "OSError: [Errno 28] No space left on device"
+    assert failed.record.failure == "the disk is full; allowed: make room there, or another folder"
     assert results.status(name) == "missing"  # whether it is recorded, the driver decides
     assert results.checkpoint(name).exists()
     assert compute(tiny, results).outcome == "done"
@@ -59,6 +59,25 @@ def test_a_run_that_diverges_is_recorded_for_good(
     assert not results.checkpoint(first.name).exists()
     for retry in (False, True):
         assert first not in missing(plan.runs(), results, retry_failed=retry)
+
+
+def test_one_that_cannot_be_recorded_as_diverged_has_failed(
+    files: tuple[Path, Path],
+    machine: Machine,
+    tmp_path: Path,
+    data_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And ends no other run."""
+    files[1].write_text(TINY_PROTOCOL.replace("rate: 0.05", "rate: 1e20"))
+    plan = make_plan(str(files[0]), str(files[1]), machine, seeds=1)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Results, "write", full)
+    report = compute(plan, Results(tmp_path / "results"))
+    assert (report.outcome, report.reason[:16]) == ("failed", "the disk is full")
 
 
 def test_data_that_cannot_be_loaded_are_no_failure_of_the_run(

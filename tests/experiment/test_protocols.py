@@ -161,6 +161,22 @@ def test_keys_are_merged_deeply(tmp_path: Path) -> None:
     assert (last.seeds, last.data.name, last.depths) == (4, "cifar100", base.depths)
 
 
+def test_a_base_that_takes_the_place_of_one_of_the_suites_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = (FOLDER / "cifar10.yaml").read_text()
+    write(tmp_path, mine="based_on: cifar10", cifar10=own)
+    load_from(tmp_path, "mine")
+    assert capsys.readouterr().err == ""  # the same bytes: nothing to be said
+    write(tmp_path, cifar10="{based_on: cifar10-short, title: Other}")
+    load_from(tmp_path, "mine")
+    said = capsys.readouterr().err
+    assert said == (
+        f"note: {tmp_path / 'cifar10.yaml'} takes the place of the suite's own"
+        " ablations/protocols/cifar10.yaml\n"
+    )
+
+
 def test_another_kind_replaces_a_mapping(tmp_path: Path) -> None:
     write(tmp_path, p="{based_on: cifar10, training: {schedule: {name: one-cycle, warmup: 0.5}}}")
     assert load_from(tmp_path, "p").training.schedule.model_dump() == {

@@ -5,156 +5,25 @@ grids from the command line, with real nets. A grid whose processes were ended g
 command until it is complete, and must then have the records of one that nobody touched.
 """
 
-import json
 import os
 import pty
 import random
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import psutil
 import pytest
 
-from cardinality.results.folder import Results
-from tests.made_images import MADE_FOLDERS, write_set
-from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
+from tests.faults.grids import SAMPLE, Grid, Untouched, completed, untouched_in
 
 pytestmark = pytest.mark.faults
 
-COMMAND = str(Path(sys.executable).with_name("cardinality"))
-SAMPLE = os.environ.get("FAULTS") == "sample"
-# By this variable every process of a grid is found again, wherever it was moved to.
-MARK = "FAULTS_MARK"
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATCHES = "{name: patches, side: 16, train: 80, test: 40}"
-
-
-def shape(train: int, test: int, epochs: int) -> str:
-    """A protocol with that many images, whose epochs are mostly training or mostly evaluating."""
-    text = TINY_PROTOCOL.replace(
-        PATCHES, PATCHES.replace("80", str(train)).replace("40", str(test))
-    )
-    return text.replace("epochs: 2", f"epochs: {epochs}")
-
-
-def streamed() -> str:
-    """A protocol of photographs, which processes of their own decode for each run."""
-    data = json.dumps(MADE_FOLDERS | {"train": 80})
-    return TINY_PROTOCOL.replace(PATCHES, data).replace("shift: 1", "shift: 0")
-
-
-PROTOCOLS = {
-    "training": shape(train=480, test=40, epochs=8),
-    "evaluating": shape(train=40, test=590, epochs=8),
-    "many": shape(train=80, test=40, epochs=1),
-    "streamed": streamed().replace("epochs: 2", "epochs: 6"),
-}
-
-
-@dataclass
-class Grid:
-    """A results folder in which some runs are to be computed, and the processes that do.
-
-    Attributes:
-        root: folder of all grids, with their YAML files and their data.
-        protocol: which of `PROTOCOLS`.
-        number: that tells it from other grids.
-    """
-
-    root: Path
-    protocol: str
-    number: int
-    mark: str = field(default_factory=lambda: uuid4().hex)
-    process: subprocess.Popen[str] | None = None
-
-    @property
-    def results(self) -> Results:
-        return Results(self.root / f"results-{self.number}" / self.protocol)
-
-    def command(self, *options: str) -> tuple[list[str], dict[str, str]]:
-        """The command that computes the grid, and its environment."""
-        # Whoever runs these tests may have a signal ignored, as nohup does, and that is inherited.
-        heard = ["env", "--default-signal"]
-        ablation, protocol = self.root / "two.yaml", self.root / f"{self.protocol}.yaml"
-        command = [*heard, COMMAND, "run", str(ablation), "--protocol", str(protocol), *options]
-        command += ["--seeds", "6" if self.protocol == "many" else "1", "--device", "cpu"]
-        command += ["--results", str(self.results.folder.parent)]
-        environment = {**os.environ, MARK: self.mark, "CARDINALITY_DATA": str(self.root / "data")}
-        return command, environment
-
-    def start(self, *options: str) -> str:
-        """Start the command and give the line by which it says what there is to do."""
-        command, environment = self.command(*options)
-        self.process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-    @property
-    def running(self) -> subprocess.Popen[str]:
-        assert self.process is not None
-        return self.process
-
-    def processes(self) -> list[psutil.Process]:
-        """Every process of this grid that lives, the driver last."""
-        return [one for one in psutil.process_iter() if _mark(one) == self.mark][::-1]
-
-    def workers(self) -> list[psutil.Process]:
-        """The driver's workers."""
-        return [one for one in self.processes() if "--multiprocessing-fork" in _words(one)]
-
-    def ended(self, seconds: float = 120) -> tuple[int, str, str]:
-        """Wait for the command: its status, output and errors; none of its processes is left."""
-        out, err = self.running.communicate(timeout=seconds)
-        end = time.monotonic() + 20
-        while (left := self.processes()) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert left == [], "a process outlives its driver"
-        return self.running.returncode, out, err
-
-    def checksums(self) -> dict[str, str | None]:
-        """Checksums of the weights of the runs that are done; each record is read in whole."""
-        return {record.name: record.weights_checksum for record in self.records()}
-
-    def records(self) -> Iterator:  # type: ignore[type-arg] # of records
-        for folder in sorted((self.results.folder / "runs").glob("*")):
-            record = self.results.read(folder.name)
-            assert record is not None, "a folder without a record"
-            yield record
-
-    def failures(self) -> dict[str, str]:
-        """Why runs have failed, as recorded, by name."""
-        records, problems = self.results.read_all()
-        assert problems == {}
-        return {one.name: one.failure or "" for one in records if one.status != "done"}
-
-
-def _mark(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get(MARK)
-    except psutil.Error:
-        return None
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
 
 
 # --- whom a kill reaches ------------------------------------------------------------------------
@@ -273,35 +142,10 @@ PHASES: dict[str, tuple[str, Callable[[Grid], bool], int]] = {
 }
 
 
-@dataclass
-class Untouched:
-    """What grids come to that nobody touches: checksums and the table, by protocol."""
-
-    root: Path
-    checksums: dict[str, dict[str, str | None]] = field(default_factory=dict)
-    tables: dict[str, str] = field(default_factory=dict)
-
-    def of(self, protocol: str) -> dict[str, str | None]:
-        """Checksums by run; computed when first asked for."""
-        if protocol not in self.checksums:
-            grid = Grid(self.root, protocol, 0)
-            grid.start()
-            status, _, err = grid.ended()
-            assert status == 0, err
-            self.checksums[protocol] = grid.checksums()
-            self.tables[protocol] = (grid.results.tables / "two.csv").read_text()
-        return self.checksums[protocol]
-
-
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Untouched:
-    """The grids to compare with, in a folder with the YAML files and the data."""
-    root = tmp_path_factory.mktemp("grids")
-    (root / "two.yaml").write_text(TINY_ABLATION)
-    for name, text in PROTOCOLS.items():
-        (root / f"{name}.yaml").write_text(text)
-    write_set(root / "data", train=80)
-    return Untouched(root)
+    """The grids to compare with."""
+    return untouched_in(tmp_path_factory.mktemp("grids"))
 
 
 def check(
@@ -343,22 +187,6 @@ def check(
         left = [path.name for path in grid.results.folder.rglob("*.part")]
         assert left == [], (whom.__name__, number, err)
     return "failed" if failures else "stopped" if "stopped by" in err else f"status {status}"
-
-
-def completed(grid: Grid, untouched: Untouched) -> None:
-    """Go on with the same command to the end: nothing is lost and no bit is another."""
-    grid.start("--retry-failed")
-    status, out, err = grid.ended()
-    assert status == 0, err
-    assert grid.checksums() == untouched.of(grid.protocol)
-    assert (grid.results.tables / "two.csv").read_text() == untouched.tables[grid.protocol]
-    left = [
-        path.name for path in grid.results.folder.rglob("*") if path.suffix in (".part", ".old")
-    ]
-    if "to compute" in out:  # then a driver has cleaned up
-        assert left == []
-    assert not list((grid.results.folder / "checkpoints").glob("*.pt"))
-    assert grid.failures() == {}
 
 
 @pytest.mark.parametrize("phase", PHASES)

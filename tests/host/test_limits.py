@@ -67,15 +67,6 @@ def test_version_1(groups: Path) -> None:
     assert (limits.cores(), limits.memory()) == (8, 64 * GIB)
 
 
-def test_too_little_shared_memory_is_said_before_a_loader_starts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(limits, "shared_memory", lambda: 64 * 2**20)
-    streamed.check_room(60 * 2**20)
-    with pytest.raises(UserError, match=r"64 MiB are free.*80 MiB of batches.*--shm-size"):
-        streamed.check_room(80 * 2**20)
-
-
 def test_a_loader_that_gives_nothing_says_why() -> None:
     def loader(message: str) -> Iterator[int]:
         yield 1

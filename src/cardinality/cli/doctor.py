@@ -16,8 +16,8 @@ from cardinality.architecture.complexity import Layer, layers
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 from cardinality.data.images import Images, ImageSet
+from cardinality.data.loaders import fitting, largest_batch
 from cardinality.data.store import prepare
-from cardinality.data.streamed import PREFETCH, default_workers
 from cardinality.execution import beforehand
 from cardinality.experiment.configuration import Protocol, Steps
 from cardinality.experiment.plan import Plan, Run
@@ -190,7 +190,7 @@ def determinism(runs: list[Run]) -> Finding:
 def free_disk(runs: list[Run], results: Path) -> Finding:
     """Whether the weights of all runs fit, and two checkpoints (with momentum) of the largest."""
     free, needed = beforehand.room(runs, results)
-    detail = f"{free / 2**30:.1f} GiB free, {needed / 2**30:.2f} GiB needed"
+    detail = f"{free / 2**20:,.0f} MiB free, {needed / 2**20:,.1f} MiB needed"
     return Finding("disk", free > needed, detail)
 
 
@@ -219,14 +219,14 @@ def paper(plans: list[Plan]) -> Finding:
 def shared_memory(protocol: Protocol) -> Finding:
     """Whether the batches that loaders keep ready have room where processes share memory."""
     room = limits.shared_memory()
-    needed = 0
-    if protocol.data.name == "folders":
-        batch = protocol.training.batch * 3 * protocol.data.side**2
-        needed = 2 * default_workers() * (PREFETCH + 1) * batch
-    if room is None:
-        return Finding("shared memory", True, "not known here")
-    detail = f"{room / 2**20:,.0f} MiB in {limits.SHARED}, {needed / 2**20:,.0f} MiB needed"
-    return Finding("shared memory", room >= needed, detail)
+    if protocol.data.name != "folders":
+        return Finding("shared memory", True, "none is needed")
+    found = fitting(largest_batch(protocol.training.batch, protocol.data.side))
+    free = "an unknown size" if room is None else f"{room / 2**20:,.0f} MiB"
+    detail = (
+        f"{free} in {limits.SHARED}: {found.workers} processes decode, {found.prefetch} batches"
+    )
+    return Finding("shared memory", True, f"{detail} ahead")
 
 
 def data(protocol: Protocol) -> Finding:

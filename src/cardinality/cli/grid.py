@@ -219,7 +219,12 @@ def run_command(
     _whose(plan, found)
     if chosen and not missing(plan.runs(), found):
         _say_what_is_next(plan, show_committed)
-    known = [run.name for run in chosen if found.status(run.name) in ("failed", "diverged")]
+    known = [
+        run.name
+        for run in chosen
+        # A full disk may have kept a failure from being recorded.
+        if found.status(run.name) in ("failed", "diverged") or run.name in dict(failed)
+    ]
     if stopped:
         print(f"{stopped}; the same command goes on where this one stopped.", file=sys.stderr)
     if known:
@@ -304,7 +309,8 @@ def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") ->
     for name in names:
         record = found.read(name)
         reason = fresh.get(name) or (record.failure if record is not None else "")
-        print(f"{found.status(name)}: {name}: {line(reason)}", file=sys.stderr)
+        state = found.status(name).replace("missing", "failed")
+        print(f"{state}: {name}: {line(reason)}", file=sys.stderr)
     if any(found.status(name) == "failed" for name in names):
         print("try those that failed again with --retry-failed", file=sys.stderr)
 
@@ -400,15 +406,24 @@ def doctor_command(
 ) -> None:
     """Check this machine before hours are spent on it: a line a check, status 1 if one fails."""
     from cardinality.cli.doctor import examine
-    from cardinality.common.workspace import names
-    from cardinality.experiment.plan import ABLATIONS
+    from cardinality.common.notes import note
+    from cardinality.experiment.plan import possible_plans
+    from cardinality.host.machine import detect
+    from cardinality.results.folder import Results
 
-    asked = names(ABLATIONS, ".yaml") if ablation is None else [ablation]
-    opened = [_open(name, protocol, None, device, results, data) for name in asked]
-    plans = [plan for plan, _, _ in opened if plan.ablation.trains]
-    _, found, machine = opened[0]
+    if data is not None:
+        os.environ["CARDINALITY_DATA"] = str(data.absolute())
+    machine = detect(device)
+    if ablation is None:
+        plans, left_out = possible_plans(protocol, machine)
+        for name, why in left_out.items():
+            note(f"{name} is left out: {why}")
+    else:
+        plans = [_open(ablation, protocol, None, device, results)[0]]
+    plans = [plan for plan in plans if plan.ablation.trains]
     if not plans:
-        raise UserError(f"{ablation}: trains nothing, so there is nothing to check")
+        raise UserError(f"{ablation or protocol}: trains nothing, so there is nothing to check")
+    found = Results((results or workspace() / "results") / plans[0].protocol_name)
     passed = True
     for finding in examine(plans, machine, found.folder):
         passed &= finding.passed

@@ -4,9 +4,9 @@ Errors of this suite's own (a KeyError, an assertion) are no user's business to 
 their traceback.
 """
 
-import errno
 import sys
 
+from cardinality.common.errors import of_system
 from cardinality.common.text import line
 
 # What libraries raise for files that are damaged, cut or of another kind. Their own errors are
@@ -28,13 +28,6 @@ LIBRARIES = {
     "zipfile",
     "zlib",
 }
-HELP = {
-    errno.ENOSPC: "the disk is full; allowed: make room there, or another folder",
-    errno.EDQUOT: "your quota on the disk is used up; allowed: make room there, or another folder",
-    errno.EROFS: "is on a disk that can only be read; allowed: another folder, as --results",
-    errno.EACCES: "you have no permission; allowed: another folder, or chmod",
-    errno.EMFILE: "too many files are open; allowed: a higher ulimit -n",
-}
 
 
 def told(error: Exception) -> str | None:
@@ -43,7 +36,7 @@ def told(error: Exception) -> str | None:
     if spoken is not None:  # the command line's own parser
         return str(spoken())
     if isinstance(error, OSError):
-        return _of_system(error)
+        return of_system(error)
     if isinstance(error, MemoryError) or _is_out_of_memory(error):
         return f"more memory was needed than there is ({_named(error)}); allowed: smaller sizes"
     if isinstance(error, RecursionError):
@@ -53,11 +46,6 @@ def told(error: Exception) -> str | None:
     if type(error).__module__.partition(".")[0] in LIBRARIES:
         return f"an input cannot be read: {_named(error)}"
     return None
-
-
-def _of_system(error: OSError) -> str:
-    what = HELP.get(error.errno or 0) or error.strerror or _named(error)
-    return what if error.filename is None else f"{error.filename}: {what}"
 
 
 def _is_out_of_memory(error: Exception) -> bool:

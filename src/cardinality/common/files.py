@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cardinality.common.errors import UserError
+from cardinality.common.errors import UserError, of_system
 
 # What a file may be instead of a plain one.
 KINDS = {
@@ -93,7 +93,8 @@ def check_writable(folder: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written to: {reason(error)}") from None
+        error.filename = None  # the name of what was tried says nothing
+        raise UserError(f"{folder}: cannot be written to: {of_system(error)}") from None
 
 
 def reason(error: OSError) -> str:
@@ -173,6 +174,10 @@ def written_aside(path: Path) -> Iterator[Path]:
         sync(part)
         part.replace(path)
         sync(path.parent)
+    except OSError as error:  # what a write says has no name
+        if error.filename in (None, str(part)):
+            error.filename = str(path)
+        raise
     finally:
         with suppress(OSError):  # the folder may have gone; the error that says so is on its way
             part.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ those that the suite brings; results and data go to the workspace. In a checkout
 folder.
 """
 
+import filecmp
 import os
 import tomllib
 from pathlib import Path
@@ -78,6 +79,14 @@ def find(kind: str, name: str, ending: str) -> Path | None:
         for path in sorted(folder.glob(f"*{ending}"))
         if path.stem == name and path.is_file()
     ]
-    if len(found) > 1 and found[0].read_bytes() != found[1].read_bytes():
-        note(f"{found[0]} takes the place of the suite's own {kind}/{found[0].name}")
-    return found[0] if found else None
+    if not found:
+        return None
+    tell_if_replacing(found[0], kind)
+    return found[0]
+
+
+def tell_if_replacing(path: Path, kind: str) -> None:
+    """Say that a file takes the place of one of the suite's, where it does and is another."""
+    own = shipped() / kind / path.name
+    if own.is_file() and not filecmp.cmp(path, own, shallow=False):
+        note(f"{path} takes the place of the suite's own {kind}/{path.name}")

@@ -19,6 +19,7 @@ from cardinality.common.text import line
 from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.listing import Sample
+from cardinality.data.loaders import ENLARGE, fitting
 from cardinality.experiment.datasets import Folders
 from cardinality.host import limits
 from cardinality.host.processes import end_with_parent
@@ -26,16 +27,8 @@ from cardinality.host.processes import end_with_parent
 # The authors' datasets/transforms.lua scales bicubically; it does not smooth before it makes
 # images smaller, which torchvision does.
 INTERPOLATION = v2.InterpolationMode.BICUBIC
-# Batches that each worker keeps ready.
-PREFETCH = 4
 # So long a loader waits for a batch before it says that none came; slow disks take seconds.
 PATIENCE = 600.0
-# More do not help: docs/data.md has the rates.
-MOST_WORKERS = 16
-
-# What helps where processes have too little memory to share.
-ENLARGE = "allowed: more of it (docker run --shm-size=8g), or a smaller batch"
-
 Loaded = TypeVar("Loaded")
 
 # What a worker is asked for: the file, its label and in training the seed of its crop.
@@ -117,7 +110,8 @@ class StreamedImages:
         data: sizes and augmentation.
         device: where batches go.
         flip: whether half of the training images are mirrored.
-        workers: processes that decode; by default as many as `default_workers` says.
+        workers: processes that decode, where there is room for what they share; by default as
+            many as `cardinality.data.loaders.default_workers` says.
     """
 
     def __init__(
@@ -132,26 +126,32 @@ class StreamedImages:
         self.mean = torch.tensor(IMAGENET_STATISTICS[0], device=device)
         self.deviation = torch.tensor(IMAGENET_STATISTICS[1], device=device)
         self.requests: list[list[Request]] = []
-        # Forked processes inherit torch's threads in the middle of what they do; these start
-        # from a clean one, once a run, because they persist from epoch to epoch.
-        context = torch.multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        self.workers = default_workers() if workers is None else workers
-        self.room_is_checked = False
-        self.loader = DataLoader(
-            Decoder(data),
-            batch_sampler=self.requests,
-            num_workers=self.workers,
-            timeout=PATIENCE,
-            collate_fn=collate,
-            pin_memory=device.type == "cuda",
-            prefetch_factor=PREFETCH,
-            persistent_workers=True,
-            worker_init_fn=_begin,
-            multiprocessing_context=context,
-            # Else every epoch would take a number from torch's global generator.
-            generator=torch.Generator(),
-        )
+        self.wanted = workers
+        self._loader: DataLoader[Answer] | None = None
+
+    def _ready(self, size: int) -> DataLoader[Answer]:
+        """The processes that decode; started when it is known what they will share."""
+        if self._loader is None:
+            found = fitting(min(size, len(self)) * 3 * self.data.side**2, self.wanted)
+            # Forked processes inherit torch's threads in the middle of what they do; these start
+            # from a clean one, once a run, because they persist from epoch to epoch.
+            context = torch.multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([__name__])
+            self._loader = DataLoader(
+                Decoder(self.data),
+                batch_sampler=self.requests,
+                num_workers=found.workers,
+                timeout=PATIENCE,
+                collate_fn=collate,
+                pin_memory=self.device.type == "cuda",
+                prefetch_factor=found.prefetch,
+                persistent_workers=True,
+                worker_init_fn=_begin,
+                multiprocessing_context=context,
+                # Else every epoch would take a number from torch's global generator.
+                generator=torch.Generator(),
+            )
+        return self._loader
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -203,30 +203,14 @@ class StreamedImages:
         self, requests: list[Request], size: int
     ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
         """For each batch its first image's place, and pixels (B, side, side, 3) with labels."""
-        if not self.room_is_checked:  # later the loader's own batches lie there
-            check_room(self.workers * PREFETCH * min(size, len(self)) * 3 * self.data.side**2)
-            self.room_is_checked = True
+        loader = self._ready(size)
         starts = range(0, len(requests), size)
         self.requests[:] = [requests[start : start + size] for start in starts]
-        for start, batch in zip(starts, patiently(self.loader), strict=True):
+        for start, batch in zip(starts, patiently(loader), strict=True):
             if isinstance(batch, str):
                 raise UnreadableImage(batch)
             pixels, labels = (part.to(self.device, non_blocking=True) for part in batch)
             yield start, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
-
-
-def check_room(needed: int) -> None:
-    """See that batches of so many bytes in all have room where processes share memory.
-
-    Raises:
-        UserError: they have not; a worker would be killed, or waited for.
-    """
-    room = limits.shared_memory()
-    if room is not None and room < needed:
-        raise UserError(
-            f"{limits.SHARED}: {room / 2**20:,.0f} MiB are free, and loaders keep"
-            f" {needed / 2**20:,.0f} MiB of batches there; {ENLARGE}"
-        )
 
 
 def patiently(loader: Iterable[Loaded]) -> Iterator[Loaded]:
@@ -251,11 +235,3 @@ def patiently(loader: Iterable[Loaded]) -> Iterator[Loaded]:
 def _begin(_worker: int) -> None:
     """End with the run's process, which has kept stop signals from all that it starts."""
     end_with_parent()
-
-
-def default_workers() -> int:
-    """One on each CPU core that this process may use, up to `MOST_WORKERS`.
-
-    How many there are changes no bit of any batch.
-    """
-    return min(limits.cores(), MOST_WORKERS)

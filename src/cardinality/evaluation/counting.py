@@ -9,13 +9,13 @@ from torch import Tensor
 from cardinality.common.notes import note
 from cardinality.data.augmentation import normalise
 from cardinality.data.images import Statistics
+from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.experiment.plan import Numerics
 from cardinality.host.machine import Machine
 from cardinality.nets.fast import use_fast_paths
 from cardinality.nets.network import ResNeXt
 from cardinality.training.numerics import exact_float32, forward, prepare_process
 from cardinality.training.tally import rivals
-from cardinality.training.trainer import EVALUATION_BATCH
 from cardinality.training.weights import numerics_of, precision_of
 
 # Images at a time where nothing says how many: of photographs, on a machine of any size.

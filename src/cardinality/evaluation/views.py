@@ -15,7 +15,8 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.listing import Sample
-from cardinality.data.streamed import PATIENCE, Answer, check_room, collate, patiently
+from cardinality.data.loaders import fitting
+from cardinality.data.streamed import PATIENCE, Answer, collate, patiently
 
 Views = Literal["center", "ten"]
 Interpolation = Literal["bilinear", "bicubic"]
@@ -106,13 +107,13 @@ def stream(
     Raises:
         UnreadableImage: by name, an image that cannot be decoded.
     """
+    found = fitting(batch * crops.count * 3 * crops.crop**2, workers, prefetch=2)
     context = multiprocessing.get_context("forkserver") if workers else None
-    # Two batches a worker are kept ready.
-    check_room(2 * workers * batch * crops.count * 3 * crops.crop**2)
     loader = DataLoader(
         Photographs(samples, crops, as_trained),
         batch,
-        num_workers=workers,
+        num_workers=found.workers,
+        prefetch_factor=found.prefetch if workers else None,
         collate_fn=collate,
         timeout=PATIENCE if workers else 0,
         multiprocessing_context=context,

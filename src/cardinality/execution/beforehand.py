@@ -1,4 +1,4 @@
-"""What can be known before hours are spent: that results can be written and have room."""
+"""What can be known before hours are spent: that results can be written, and that there is room."""
 
 import shutil
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import check_writable
+from cardinality.data.loaders import fitting, largest_batch
 from cardinality.data.store import cache_folder, data_root
 from cardinality.experiment.plan import Run
 
@@ -16,14 +17,18 @@ def check(runs: Sequence[Run], results: Path) -> None:
     """See that runs can be computed as far as their files go, the cheapest first.
 
     Raises:
-        UserError: a folder cannot be written to, or the disk has too little room.
+        UserError: a folder cannot be written to, or the disk or the memory that loaders share has
+            too little room.
     """
     check_places(results)
+    for run in runs[:1]:
+        if run.data.name == "folders":
+            fitting(largest_batch(run.training.batch, run.data.side))
     free, needed = room(runs, results)
     if free < needed:
         raise UserError(
-            f"{results}: {free / 2**30:.2f} GiB are free and these runs write"
-            f" {needed / 2**30:.2f} GiB; allowed: --results on a disk with more"
+            f"{results}: {free / 2**20:,.1f} MiB are free and these runs write"
+            f" {needed / 2**20:,.1f} MiB; allowed: --results on a disk with more"
         )
 
 

@@ -59,16 +59,39 @@ def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], Non
     except Stopped:
         return Report(run, "stopped")
     except Diverged as error:
-        record, epochs = _failure(run, trainer, sittings, str(error), diverged=True)
+        return _diverged(run, results, trainer, sittings, str(error))
+    except Exception as error:  # whatever went wrong in one run must not end the others
+        return _failed(run, trainer, sittings, error)
+
+
+def _diverged(
+    run: Run,
+    results: Results,
+    trainer: Trainer | None,
+    sittings: tuple[Sitting, ...],
+    reason: str,
+) -> Report:
+    """Record a run that diverged; where that cannot be written, it has failed instead."""
+    record, epochs = _failure(run, trainer, sittings, reason, diverged=True)
+    try:
         results.write(record, epochs)
         _forget(results, run)  # it would diverge again
-        return Report(run, "diverged", str(error))
-    except Exception as error:  # whatever went wrong in one run must not end the others
-        if os.environ.get("CARDINALITY_DEBUG"):
-            traceback.print_exc()
-        # A full disk or another's use of the GPU passes: the checkpoint stays for a retry.
-        reason = f"{type(error).__name__}: {error}"
-        return Report(run, "failed", reason, *_failure(run, trainer, sittings, reason))
+    except Exception as error:
+        return _failed(run, trainer, sittings, error)
+    return Report(run, "diverged", reason)
+
+
+def _failed(
+    run: Run, trainer: Trainer | None, sittings: tuple[Sitting, ...], error: Exception
+) -> Report:
+    """The report of a run that failed: a full disk or another's use of the GPU passes.
+
+    So its checkpoint stays for a retry.
+    """
+    if os.environ.get("CARDINALITY_DEBUG"):
+        traceback.print_exception(error)
+    reason = one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return Report(run, "failed", reason, *_failure(run, trainer, sittings, reason))
 
 
 def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:

@@ -38,6 +38,7 @@ def chain(path: Path, kind: str, read: Callable[[Path], Content]) -> list[Link]:
         base = _find(path, name, workspace.folders(kind))
         if base.resolve() in {link.resolve() for link, _ in links}:
             raise UserError(f"{path}: {KEY}: {name!r} leads back to itself; allowed: no circle")
+        workspace.tell_if_replacing(base, kind)
         path = base
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -324,6 +324,34 @@ def make_plan(
     entries = tuple(entry(row, role) for role, row in _lines(question))
     remark = _batch_remark(scale.training, training)
     return Plan(ablation_path.stem, question, protocol_path.stem, scale, entries, remark)
+
+
+def possible_plans(
+    protocol: str, machine: Machine, first: Iterable[str] = ()
+) -> tuple[list[Plan], dict[str, str]]:
+    """The plans of every table that a scale can have, and why it cannot have the others, by name.
+
+    It may state no such depth, or have a base at which a setting has no whole width.
+
+    Args:
+        protocol, machine: as for `make_plan`.
+        first: names that come before the others, where they are there.
+
+    Raises:
+        UserError: there is no such protocol, or it can have no table.
+    """
+    find(protocol, PROTOCOLS)
+    there = workspace.names(ABLATIONS, ".yaml")
+    plans: list[Plan] = []
+    problems: dict[str, str] = {}
+    for name in dict.fromkeys([*(name for name in first if name in there), *there]):
+        try:
+            plans.append(make_plan(name, protocol, machine))
+        except UserError as error:
+            problems[name] = str(error)
+    if not plans:
+        raise UserError(next(iter(problems.values()), "ablations: none is there"))
+    return plans, problems
 
 
 def _batch_remark(stated: Training, used: Training) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from cardinality.common import text
 from cardinality.common.files import written_aside
 
 if TYPE_CHECKING:
@@ -87,9 +88,14 @@ def save(
 
 
 def write_csv(path: Path, data: pd.DataFrame) -> None:
-    """Write a table as CSV, whole or not at all."""
+    """Write a table as CSV, whole or not at all; a text is none that a spreadsheet computes."""
+    plain = data.rename(columns=text.csv).map(_without_formula)
     with written_aside(path) as aside:
-        data.to_csv(aside, index=False, lineterminator="\n", float_format="%.6g")
+        plain.to_csv(aside, index=False, lineterminator="\n", float_format="%.6g")
+
+
+def _without_formula(value: object) -> object:
+    return text.csv(value) if isinstance(value, str) else value
 
 
 def cardinality_axis(axes: "Axes", ticks: list[int]) -> None:

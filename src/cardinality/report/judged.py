@@ -11,8 +11,7 @@ from cardinality.analysis.planning import Runs
 from cardinality.analysis.verdicts import Decision, Published, Verdict
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
-from cardinality.common.workspace import names
-from cardinality.experiment.plan import ABLATIONS, PROTOCOLS, Entry, Plan, find, make_plan
+from cardinality.experiment.plan import Entry, Plan, possible_plans
 from cardinality.host.machine import Machine
 from cardinality.report.bits import Pictures, pictures
 from cardinality.report.recorded import Recorded, as_recorded
@@ -76,16 +75,10 @@ def plans_of(protocol: str) -> list[Plan]:
     Raises:
         UserError: there is no such protocol.
     """
-    find(protocol, PROTOCOLS)
-    plans = []
-    for name in names(ABLATIONS, ".yaml"):
-        try:
-            plan = make_plan(name, protocol, ANY)
-        except UserError as error:
-            note(f"{name} is left out: {error}")
-            continue
-        if plan.ablation.trains:
-            plans.append(plan)
+    plans, left_out = possible_plans(protocol, ANY)
+    for name, why in left_out.items():
+        note(f"{name} is left out: {why}")
+    plans = [plan for plan in plans if plan.ablation.trains]
     if not plans:
         raise UserError(f"protocol {protocol}: no table can be planned at it; allowed: one or more")
     return plans

@@ -181,15 +181,12 @@ class Results:
         for path in (aside, target):
             refuse_links(path)
         shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        if epochs:
-            write_epochs(aside / EPOCHS, epochs)
-        if correct is not None:
-            (aside / CORRECT).write_bytes(correct.pack())
-        text = record.model_dump_json(indent=1) + "\n"
-        (aside / RECORD).write_text(text, encoding="utf-8")
-        for path in (*aside.iterdir(), aside):
-            sync(path)
+        try:
+            _write_into(aside, record, epochs, correct)
+        except OSError as error:  # what is half written would keep a full disk full
+            shutil.rmtree(aside, ignore_errors=True)
+            error.filename = str(target)
+            raise
         target.parent.mkdir(parents=True, exist_ok=True)
         if kind == "runs" and (target / RECORD).is_file():  # finished twice: its first stays
             shutil.rmtree(aside)
@@ -201,6 +198,21 @@ class Results:
         shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
         if record.status == "done":
             shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
+
+
+def _write_into(
+    folder: Path, record: Record, epochs: Sequence[Epoch], correct: Correct | None
+) -> None:
+    """Make a run's folder, and wait until it is on the disk."""
+    folder.mkdir(parents=True)
+    if epochs:
+        write_epochs(folder / EPOCHS, epochs)
+    if correct is not None:
+        (folder / CORRECT).write_bytes(correct.pack())
+    text = record.model_dump_json(indent=1) + "\n"
+    (folder / RECORD).write_text(text, encoding="utf-8")
+    for path in (*folder.iterdir(), folder):
+        sync(path)
 
 
 def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from cardinality.data.device import Waited, batches, channel_statistics
+from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.data.store import DataSet
 from cardinality.experiment.plan import Run
 from cardinality.nets.fast import use_fast_paths
@@ -24,7 +25,6 @@ from cardinality.training.numerics import forward, prepare_process
 from cardinality.training.schedule import scheduler
 from cardinality.training.tally import Tally
 
-EVALUATION_BATCH = 500
 # Steps after which the loss is looked at: a GPU has to be waited for, which it should be seldom.
 CHECKED_EVERY = 20
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from cardinality.architecture.settings import Architecture, Setting, Stem
@@ -40,8 +40,9 @@ def save_weights(trainer: Trainer, path: Path) -> None:
         "numerics": json.dumps(asdict(trainer.run.numerics)),
         "statistics": json.dumps(trainer.statistics),
     }
-    with written_aside(path) as aside:
-        save_file(weights, aside, metadata)
+    content = save(weights, metadata)
+    with written_aside(path) as aside:  # by Python, whose errors say what the system says
+        aside.write_bytes(content)
 
 
 def numerics_of(metadata: Mapping[str, str]) -> Numerics | None:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from cardinality.analysis.claims import Claims, claims_of, read_claims
 from cardinality.analysis.ledger import Ledger, Line, analyse, ledger, paper_figures
-from cardinality.common import workspace
-from cardinality.common.errors import UserError
-from cardinality.experiment.plan import ABLATIONS, PROTOCOLS, Plan, find, make_plan
+from cardinality.experiment.plan import PROTOCOLS, Plan, find, possible_plans
 from cardinality.host.machine import Machine
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import Published, published
@@ -126,19 +124,11 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
 
 
 def _plans(protocol: str, claims: Claims) -> list[Plan]:
-    """Every ablation that this scale can have, with its depths and at its base."""
-    plans, problem = [], UserError("ablations: none is there")
-    # As the paper has them: those that a claim is of, in the order of the claims, then the others.
-    claimed = [claim.table for claim in claims.claims]
-    there = workspace.names(ABLATIONS, ".yaml")
-    for name in dict.fromkeys([*(name for name in claimed if name in there), *there]):
-        try:
-            plans.append(make_plan(name, protocol, NOWHERE))
-        except UserError as error:  # whoever runs that table is told
-            problem = error
-    if not plans:
-        raise problem
-    return plans
+    """Every ablation that this scale can have; whoever runs one of the others is told why.
+
+    As the paper has them: those that a claim is of, in the order of the claims, then the others.
+    """
+    return possible_plans(protocol, NOWHERE, [claim.table for claim in claims.claims])[0]
 
 
 def _judge(tables: list[TableRead], claims: Claims) -> Ledger:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cardinality.common import text
 from cardinality.report.pages.shapes import ClaimLine, Interval, Spread, TableLine, Value
 from cardinality.results.estimate import duration
 
@@ -97,10 +98,10 @@ def cell(value: Value) -> str:
 
 
 def exact(value: Value) -> str:
-    """A value as the CSV file has it."""
+    """A value as the CSV file has it; a text is none that a spreadsheet computes."""
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.6g}" if isinstance(value, float) else text.csv(value)
 
 
 def seeds(numbers: Sequence[int]) -> str:

@@ -70,7 +70,7 @@ def to_csv(numbers: Numbers) -> str:
     """Numbers as a CSV file has them, to six digits; what is not known is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(numbers.headings)
+    writer.writerow(map(exact, numbers.headings))
     writer.writerows([exact(value) for value in line] for line in numbers.lines)
     return text.getvalue()
 

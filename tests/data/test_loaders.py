@@ -1,0 +1,50 @@
+"""How many processes decode: as many as are wanted, or as have room where memory is shared."""
+
+from pathlib import Path
+
+import pytest
+
+from cardinality.common.errors import UserError
+from cardinality.data import loaders
+from cardinality.data.loaders import LABELS, Loaders, fitting, largest_batch
+from cardinality.execution import beforehand
+from cardinality.experiment.plan import make_plan
+from cardinality.host import limits
+from cardinality.host.machine import Machine
+
+MIB = 2**20
+BATCH = 10 * MIB - LABELS
+
+
+@pytest.mark.parametrize(
+    ("room", "found"),
+    [
+        (None, Loaders(16, 4)),  # not known: as wanted
+        (650, Loaders(16, 4)),  # 64 that are ready, and one in use
+        (649, Loaders(16, 3)),
+        (64, Loaders(5, 1)),
+        (20, Loaders(1, 1)),
+    ],
+)
+def test_room_decides(room: int | None, found: Loaders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "shared_memory", lambda: room and room * MIB)
+    monkeypatch.setattr(loaders, "note", lambda _text: None)
+    assert fitting(BATCH, workers=16) == found
+    if room is not None:
+        assert (found.workers * found.prefetch + 1) * 10 <= room
+
+
+def test_none_decodes_where_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "shared_memory", lambda: 0)
+    assert fitting(BATCH, workers=0) == Loaders(0, 4)
+
+
+def test_too_little_is_said_before_hours_are_spent(
+    tmp_path: Path, data_root: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluation's 500 images of 224 x 224 pixels are 72 MiB, whatever the batch in training."""
+    monkeypatch.setattr(limits, "shared_memory", lambda: 64 * MIB)
+    assert largest_batch(32, 224) == 500 * 3 * 224**2
+    runs = make_plan("table3", "imagenet", machine).runs()
+    with pytest.raises(UserError, match=r"64 MiB are free.*at least 14\d MiB.*--shm-size=8g"):
+        beforehand.check(runs, tmp_path / "results")
