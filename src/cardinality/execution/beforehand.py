@@ -9,7 +9,7 @@ from cardinality.common.files import check_writable
 from cardinality.data.store import cache_folder, data_root
 from cardinality.experiment.plan import Run
 
-INSIDE = ("runs", "failed", "checkpoints", "weights", "images", "tables", "plots")
+INSIDE = ("runs", "failed", "checkpoints", "weights", "images", "holds", "tables", "plots")
 
 
 def check(runs: Sequence[Run], results: Path) -> None:

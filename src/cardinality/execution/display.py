@@ -81,9 +81,10 @@ class Display:
         self.bars.update(self.tasks[name], completed=self.parts[name], state=state)
 
     def ended(self, run: Run, outcome: str, reason: str) -> None:
-        """A run has ended: done, failed, diverged or stopped."""
-        self.bars.remove_task(self.tasks.pop(run.name))
-        if outcome != "stopped":
+        """A run has ended: done, failed, diverged or stopped; or somebody else has taken it."""
+        if run.name in self.tasks:
+            self.bars.remove_task(self.tasks.pop(run.name))
+        if outcome not in ("stopped", "taken"):
             self.parts[run.name] = 1.0
             self.ended_runs += 1
         note = f": {reason}" if reason else ""
