@@ -62,8 +62,7 @@ def compute(
     try:
         for step in range(1, 101):
             on_step(step / 100 * run.epochs)
-            if what in ("long", "short"):
-                time.sleep(0.1 if what == "long" else 0.005)
+            time.sleep({"long": 0.1, "middling": 0.03, "short": 0.005}.get(what, 0))
     except Stopped:
         return Report(run, "stopped")
     if what == "deaf":  # as in a long step, an evaluation, or a write to a slow disk

@@ -293,7 +293,7 @@ def test_three_drivers_share_a_folder_and_compute_each_run_once(tmp_path: Path) 
 def test_a_driver_that_is_paused_loses_its_runs_and_one_that_is_killed_leaves_none_undone(
     tmp_path: Path,
 ) -> None:
-    paused = driver(tmp_path, 2, "1x64d=long 32x4d=long", lease=1)
+    paused = driver(tmp_path, 2, "1x64d=middling 32x4d=middling", lease=2)
     os.environ[fakes.SEEDS] = "2"
     try:
         runs = plan_runs(tmp_path)
@@ -303,12 +303,12 @@ def test_a_driver_that_is_paused_loses_its_runs_and_one_that_is_killed_leaves_no
     until(lambda: list((tmp_path / "holds").glob("[!.]*/1")))
     os.killpg(paused.pid, signal.SIGSTOP)
     # Its processes are there, so that only the server's time tells that they do nothing.
-    killed = driver(tmp_path, 2, "1x64d=long 32x4d=long", lease=1)
+    killed = driver(tmp_path, 2, "1x64d=middling 32x4d=middling", lease=2)
     until(lambda: list((tmp_path / "holds").glob("[!.]*/2")))
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
     os.killpg(paused.pid, signal.SIGCONT)
-    last = driver(tmp_path, 2, "", lease=1)
+    last = driver(tmp_path, 2, "", lease=2)
     last.communicate(timeout=60)
     out, _ = paused.communicate(timeout=60)
     assert (last.returncode, paused.returncode) == (0, 0), out

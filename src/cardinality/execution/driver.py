@@ -24,8 +24,9 @@ from cardinality.results.folder import Results
 GRACE = 1.0
 # Seconds at most between two looks at whether the grid is to end.
 LOOK = 0.2
-# Seconds between two looks at the runs that others have.
-ELSEWHERE = 5.0
+# Seconds between two looks at the runs that others have, at least and at most; and for each of them,
+# so that many are hardly more work for the file server a second than a few.
+ELSEWHERE, SELDOM, EACH = 5.0, 60.0, 0.2
 
 
 @dataclass
@@ -185,12 +186,13 @@ class Driver:
 
     def _is_free(self, run: Run) -> bool:
         """Whether nobody has a run; what others have done is settled, what they do waited for."""
+        holder = self.holds.look(run.name)
+        if holder is not None:
+            self._leave(run, f"computed by {holder}")
+            return False
         status = self.results.status(run.name)
         if status == "missing" or (status == "failed" and run.name in self.retried):
-            holder = self.holds.look(run.name)
-            if holder is not None:
-                self._leave(run, f"computed by {holder}")
-            return holder is None
+            return True
         if status == "done":
             self.summary.others += 1
             self.display.ended(run, status, "by another process")
@@ -209,7 +211,8 @@ class Driver:
 
     def _look_elsewhere(self) -> None:
         """From time to time, see what has become of the runs that others compute."""
-        if not self.elsewhere or self.clock() < self.looked + ELSEWHERE:
+        pause = max(ELSEWHERE, min(SELDOM, EACH * len(self.elsewhere)))
+        if not self.elsewhere or self.clock() < self.looked + pause:
             return
         self.looked = self.clock()
         others, self.elsewhere = self.elsewhere, {}

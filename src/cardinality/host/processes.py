@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -139,6 +140,7 @@ def identity() -> Identity:
     )
 
 
+@lru_cache(maxsize=1)
 def _system() -> str | None:
     """Linux's name for its present start, and for the numbers of processes that are seen here."""
     try:
