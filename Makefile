@@ -13,7 +13,7 @@ OPTIONS := --protocol '$(PROTOCOL)' --device '$(DEVICE)' \
 	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(RESULTS),--results '$(RESULTS)') $(if $(DATA),--data '$(DATA)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest bench test test-report test-faults lint clean
+.PHONY: help setup $(TABLES) claims report manifest bench test test-report test-faults test-scale lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -29,6 +29,7 @@ help:
 	@echo "make test, make lint    the tests; style, format, types and who imports whom"
 	@echo "make test-report        the pages in Chromium, which it installs where it may (3 minutes)"
 	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
+	@echo "make test-scale         ten thousand runs on a thousand made workers (2 minutes)"
 	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make clean              remove .venv and what quick computed"
 	@echo
@@ -89,6 +90,9 @@ test-report: .venv/.ready-browser
 
 test-faults: .venv/.ready-dev
 	$(BIN)/python -m pytest -m faults --numprocesses 1 tests/faults
+
+test-scale: .venv/.ready-dev
+	$(BIN)/python -m pytest -m scale --numprocesses 0 tests/execution/test_simulated.py
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from cardinality.common.errors import UserError
-from cardinality.execution.contract import Report
+from cardinality.execution import driver, holds
+from cardinality.execution.contract import Compute, Report
 from cardinality.execution.display import Display
 from cardinality.execution.driver import compute_with, missing
 from cardinality.execution.executors import Pool
-from cardinality.execution.process import Compute
 from cardinality.execution.stopping import Stop
 from cardinality.experiment.plan import Run, make_plan
 from cardinality.host.machine import Machine
@@ -28,6 +28,9 @@ from cardinality.training.ends import Stopped
 from tests.tiny import MADE, TINY_ABLATION, TINY_PROTOCOL
 
 VARIABLE = "FAKE_RUNS"
+# Seconds of a hold's lease, so that a test need not wait for minutes.
+LEASE = "FAKE_LEASE"
+SEEDS, JOBS = "FAKE_SEEDS", "FAKE_JOBS"
 # Seconds that a fake worker takes to get ready, as importing torch would.
 STARTING = 0.4
 
@@ -39,15 +42,27 @@ class Quiet(Display):
         self.said = [*getattr(self, "said", []), text]
 
 
-def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], None]) -> Report:
-    """End as the environment says; without a word, write what stands for a record."""
+def nothing() -> None:
+    """What is asked before a record is written where nobody else can have the run."""
+
+
+def compute(
+    run: Run,
+    folder: Path,
+    place: Place,
+    on_step: Callable[[float], None],
+    check: Callable[[], None] = nothing,
+) -> Report:
+    """End as the environment says; without a word, write what stands for a record.
+
+    Who has computed a run stands in ``computed``, a line a time.
+    """
     pairs = (pair.split("=") for pair in os.environ.get(VARIABLE, "").split() if "=" in pair)
     what = dict(pairs).get(str(run.architecture.setting), "done")
     try:
         for step in range(1, 101):
             on_step(step / 100 * run.epochs)
-            if what == "long":
-                time.sleep(0.1)
+            time.sleep({"long": 0.1, "middling": 0.03, "short": 0.005}.get(what, 0))
     except Stopped:
         return Report(run, "stopped")
     if what == "deaf":  # as in a long step, an evaluation, or a write to a slow disk
@@ -58,6 +73,9 @@ def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], Non
         raise ImportError("libmade.so: cannot open shared object file\nand more")
     if what == "fail":
         return Report(run, "failed", "made", make_record(run, None, [], [], failure="made"))
+    check()
+    with (folder / "computed").open("a") as file:
+        file.write(f"{run.name} {os.getpid()}\n")
     place_of_record(folder, run).parent.mkdir(parents=True, exist_ok=True)
     place_of_record(folder, run).write_text("{}")
     return Report(run, "done")
@@ -70,8 +88,16 @@ def place_of_record(folder: Path, run: Run) -> Path:
 
 def ready() -> Compute:
     """Get ready as a worker does."""
+    shorten_leases()
     time.sleep(STARTING)
     return compute
+
+
+def shorten_leases() -> None:
+    """Make leases as short as the environment says."""
+    if LEASE in os.environ:
+        holds.LEASE = float(os.environ[LEASE])
+        holds.RENEWED, driver.ELSEWHERE = holds.LEASE / 5, 0.2
 
 
 def broken() -> Compute:
@@ -88,24 +114,26 @@ def plan_runs(folder: Path) -> list[Run]:
     """The runs of the tiny ablation, whose files are written into a folder."""
     (folder / "two.yaml").write_text(TINY_ABLATION)
     (folder / "tiny.yaml").write_text(TINY_PROTOCOL)
-    machine = Machine("cpu", "a CPU", 2, False)
-    return make_plan(str(folder / "two.yaml"), str(folder / "tiny.yaml"), machine, seeds=1).runs()
+    machine, seeds = Machine("cpu", "a CPU", 2, False), int(os.environ.get(SEEDS, "1"))
+    return make_plan(str(folder / "two.yaml"), str(folder / "tiny.yaml"), machine, seeds).runs()
 
 
 def main() -> None:
     """Compute what is missing in a folder, as the command line does, and say how that ended."""
     folder = Path(sys.argv[1])
+    shorten_leases()
     runs, results = plan_runs(folder), Results(folder)
     absent = missing(runs, results)
     with Stop() as stop:
         print(f"{len(absent)} runs to compute", flush=True)
-        start = partial(Pool, 2, folder, MADE, "cpu", ready)
+        start = partial(Pool, int(os.environ.get(JOBS, "2")), folder, MADE, "cpu", ready)
         try:
             summary = compute_with(start, absent, results, Quiet(absent, 1.0), stop)
         except UserError as error:
             print(error)
             sys.exit(2)
     print(f"{summary.done} done, {len(summary.failed)} failed, {summary.stopped or 'to the end'}")
+    print(f"{summary.others} by others")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cardinality.execution.contract import Broken, Report
+from cardinality.execution.contract import Broken, Compute, Report
 from cardinality.execution.executors import LOST_STARTS, Pool, side_by_side
-from cardinality.execution.process import Compute
 from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from tests.execution import fakes

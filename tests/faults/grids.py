@@ -25,7 +25,9 @@ PATCHES = "{name: patches, side: 16, train: 80, test: 40}"
 
 def shape(train: int, test: int, epochs: int) -> str:
     """A protocol with that many images, whose epochs are mostly training or mostly evaluating."""
-    text = TINY_PROTOCOL.replace(PATCHES, PATCHES.replace("80", str(train)).replace("40", str(test)))
+    text = TINY_PROTOCOL.replace(
+        PATCHES, PATCHES.replace("80", str(train)).replace("40", str(test))
+    )
     return text.replace("epochs: 2", f"epochs: {epochs}")
 
 

@@ -1,10 +1,13 @@
 """What the driver and an executor say to each other, whoever computes and wherever."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
+from cardinality.execution.holds import Hold
 from cardinality.experiment.plan import Run
+from cardinality.host.provenance import Place
 from cardinality.results.epochs import Epoch
 from cardinality.results.records import Record
 
@@ -32,17 +35,24 @@ class Report:
         run: which.
         outcome: ``done`` and ``diverged`` are final and have been recorded where they were seen.
             ``stopped`` leaves no record. A run that ``failed`` has none yet: whether it did, or
-            was ended with all others, only the driver can know.
-        reason: why it failed or diverged.
+            was ended with all others, only the driver can know. One that is ``taken`` is
+            somebody else's, or has been done by somebody else.
+        reason: why it failed or diverged, or who has taken it.
         record: of a run that failed.
         epochs: for the record.
+        hold: of a run that failed, to be released when the record is written.
     """
 
     run: Run
-    outcome: Literal["done", "failed", "diverged", "stopped"]
+    outcome: Literal["done", "failed", "diverged", "stopped", "taken"]
     reason: str = ""
     record: Record | None = None
     epochs: Sequence[Epoch] = ()
+    hold: Hold | None = None
+
+
+# Computes a run: told where, and what it asks after each step and before it writes anything.
+Compute = Callable[[Run, Path, Place, Callable[[float], None], Callable[[], None]], Report]
 
 
 class Executor(Protocol):

@@ -1,7 +1,7 @@
 """How far a grid is: bars on a terminal, lines in a log."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -15,6 +15,8 @@ Item = TypeVar("Item")
 
 # In a log, a line at least so often (seconds) while nothing ends.
 HEARTBEAT = 60.0
+# Runs that are shown one by one.
+SHOWN = 20
 
 
 class Display:
@@ -36,6 +38,8 @@ class Display:
         self.parts = dict.fromkeys(self.costs, 0.0)
         # What earlier sittings had done of a run when it went on: no work of this one.
         self.before: dict[str, float] = {}
+        # The multiply-adds of both, kept up since there may be ten thousand runs.
+        self.there = self.there_before = 0.0
         self.ended_runs = 0
         self.console = Console()
         self.bars = Progress(
@@ -68,46 +72,53 @@ class Display:
 
     def started(self, run: Run) -> None:
         """A worker has taken a run."""
-        state = f"epoch 0/{run.epochs}"
-        self.tasks[run.name] = self.bars.add_task(run.name, total=1.0, state=state)
+        state, shown = f"epoch 0/{run.epochs}", len(self.tasks) < SHOWN
+        task = self.bars.add_task(run.name, total=1.0, state=state, visible=shown)
+        self.tasks[run.name] = task
 
     def advanced(self, name: str, epochs: float) -> None:
         """A run has done so many of its epochs."""
         if name not in self.tasks:
             return  # said before it ended, heard after
-        self.parts[name] = epochs / self.epochs[name]
-        self.before.setdefault(name, self.parts[name])
+        self._has(name, epochs / self.epochs[name])
+        if name not in self.before:
+            self.before[name] = self.parts[name]
+            self.there_before += self.costs[name] * self.parts[name]
         state = f"epoch {int(epochs)}/{self.epochs[name]}"
         self.bars.update(self.tasks[name], completed=self.parts[name], state=state)
 
     def ended(self, run: Run, outcome: str, reason: str) -> None:
-        """A run has ended: done, failed, diverged or stopped."""
-        self.bars.remove_task(self.tasks.pop(run.name))
-        if outcome != "stopped":
-            self.parts[run.name] = 1.0
+        """A run has ended: done, failed, diverged or stopped; or somebody else has taken it."""
+        if run.name in self.tasks:
+            self.bars.remove_task(self.tasks.pop(run.name))
+        if outcome not in ("stopped", "taken"):
+            self._has(run.name, 1.0)
             self.ended_runs += 1
         note = f": {reason}" if reason else ""
         self._say(f"{outcome:7} {run.name}{note}")
 
     def refresh(self) -> None:
         """Bring the total up to date."""
-        self.bars.update(self.total, completed=self._share(self.parts), state=self._state())
+        self.bars.update(self.total, completed=self.there / self.all_costs, state=self._state())
         if not self.console.is_terminal and time.monotonic() - self.spoken > HEARTBEAT:
-            self._say("running " + ", ".join(map(self._epoch, self.tasks)))
+            more = f" and {len(self.tasks) - SHOWN} more" if len(self.tasks) > SHOWN else ""
+            named = map(self._epoch, list(self.tasks)[:SHOWN])
+            self._say(f"running {', '.join(named)}{more}")
 
     def _epoch(self, name: str) -> str:
         """Which run, and how many of its epochs are done."""
         done = int(self.parts[name] * self.epochs[name])
         return f"{name.rpartition('-')[0]} epoch {done}/{self.epochs[name]}"
 
-    def _share(self, parts: Mapping[str, float]) -> float:
-        """How much of all multiply-adds some parts of runs are."""
-        return sum(self.costs[name] * part for name, part in parts.items()) / self.all_costs
+    def _has(self, name: str, part: float) -> None:
+        """So much of a run is done."""
+        self.there += self.costs[name] * (part - self.parts[name])
+        self.parts[name] = part
 
     def remaining(self) -> float:
         """Seconds that are left."""
         elapsed = time.monotonic() - self.start
-        there, before = self._share(self.parts), self._share(self.before)
+        there, before = self.there / self.all_costs, self.there_before / self.all_costs
         if there - before < 0.02:
             return max(0.0, self.expected * (1 - before) - elapsed)
         return elapsed * (1 - there) / (there - before)

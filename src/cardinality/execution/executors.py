@@ -13,8 +13,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
-from cardinality.execution.contract import Broken, Progress, Report
-from cardinality.execution.process import Compute, Ready, Stop, Task, serve, torch_on
+from cardinality.execution.contract import Broken, Compute, Progress, Report
+from cardinality.execution.process import Ready, Stop, Task, serve, torch_on
 from cardinality.experiment.plan import Run
 from cardinality.host import limits
 from cardinality.host.machine import Device, Machine

@@ -15,7 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from cardinality.common.errors import one_line
-from cardinality.execution.contract import Broken, Progress, Report
+from cardinality.execution.attempt import attempt
+from cardinality.execution.contract import Broken, Compute, Progress, Report
 from cardinality.experiment.plan import Run
 from cardinality.host.machine import Device, check_usable
 from cardinality.host.processes import STOPS
@@ -24,8 +25,6 @@ from cardinality.training.ends import Stopped
 
 # How often a worker tells how far it is, in parts of an epoch.
 PROGRESS_STEP = 0.05
-
-Compute = Callable[[Run, Path, Place, Callable[[float], None]], Report]
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _attempt(compute: Compute, task: Task, folder: Path, line: Line) -> Report |
             line.say(Progress(task.run.name, epochs))
 
     try:
-        return compute(task.run, folder, task.place, on_step)
+        return attempt(compute, task.run, folder, task.place, on_step)
     except BaseException as error:  # what concerns the run alone has been told by the report
         return _told(error)
 

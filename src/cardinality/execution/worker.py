@@ -22,7 +22,7 @@ from cardinality.results.images import checksum as checksum_of
 from cardinality.results.progress import Unsound, set_aside
 from cardinality.results.records import Record, Sitting, make_record
 from cardinality.training.checkpoint import restore, train
-from cardinality.training.ends import Diverged, Stopped
+from cardinality.training.ends import Diverged, Lost, Stopped
 from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import save_weights, weights_checksum
@@ -34,7 +34,17 @@ def _images(data: DataSpec) -> DataSet:
     return load_images(data)
 
 
-def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], None]) -> Report:
+def _nobody_else() -> None:
+    """What is asked before anything is written where no other process can have the run."""
+
+
+def compute(
+    run: Run,
+    folder: Path,
+    place: Place,
+    on_step: Callable[[float], None],
+    check: Callable[[], None] = _nobody_else,
+) -> Report:
     """Train one run and write its record; that of a failure is left to the driver.
 
     Args:
@@ -42,8 +52,10 @@ def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], Non
         folder: of the protocol's results.
         place: where, for the record.
         on_step: told how many epochs are done; it may raise `Stopped`.
+        check: asked before anything is written; raises `Lost` where another has the run by now.
 
     Raises:
+        Lost: another has the run.
         Broken: whatever went wrong before there were images, as it would with any other run.
     """
     results = Results(folder)
@@ -52,13 +64,17 @@ def compute(run: Run, folder: Path, place: Place, on_step: Callable[[float], Non
     sittings: tuple[Sitting, ...] = ()
     try:
         trainer, sittings = begin(run, images, results.checkpoint(run.name))
-        sittings = train(trainer, results.checkpoint(run.name), on_step, watch, sittings)
+        sittings = train(trainer, results.checkpoint(run.name), on_step, watch, sittings, check)
+        check()
         write_done(trainer, results, sittings)
         _forget(results, run)
         return Report(run, "done")
+    except Lost:
+        raise
     except Stopped:
         return Report(run, "stopped")
     except Diverged as error:
+        check()
         return _diverged(run, results, trainer, sittings, str(error))
     except Exception as error:  # whatever went wrong in one run must not end the others
         return _failed(run, trainer, sittings, error)

@@ -3,12 +3,16 @@
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+
+from cardinality.common.strict import Strict
 
 # With which a terminal, a scheduler or a user asks a program to end.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -100,3 +104,58 @@ def _counters() -> Iterator[tuple[Path, str]]:
         yield root / path.lstrip("/") / name, "oom_kill"
         yield root / name, "oom_kill"
     yield MACHINE, "oom_kill"
+
+
+class Identity(Strict):
+    """A process, told from every other one, on other machines and after a restart, too.
+
+    Attributes:
+        host: what its machine calls itself, for people to read.
+        system: which start of which system, and which container's numbers of processes.
+        number: of the process there.
+        began: when it did, in the system's ticks; numbers are given again.
+    """
+
+    host: str
+    system: str | None
+    number: int
+    began: int | None
+
+    def __str__(self) -> str:
+        return f"process {self.number} on {self.host}"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it is known to have ended; of another system's process nothing is known."""
+        if self.system is None or self.system != _system() or self.began is None:
+            return False
+        return _began(self.number) != self.began
+
+
+def identity() -> Identity:
+    """Of this process."""
+    number = os.getpid()
+    return Identity(
+        host=socket.gethostname(), system=_system(), number=number, began=_began(number)
+    )
+
+
+@lru_cache(maxsize=1)
+def _system() -> str | None:
+    """Linux's name for its present start, and for the numbers of processes that are seen here."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return None
+
+
+def _began(number: int) -> int | None:
+    """When a process began, the 22nd value in proc(5)'s stat; nothing if it has ended."""
+    try:
+        text = Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The second value is a name in brackets, which may hold anything.
+    state, *others = text.rpartition(")")[2].split()
+    return None if state in ("Z", "X") else int(others[18])

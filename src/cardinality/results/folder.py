@@ -8,6 +8,7 @@ results/PROTOCOL/
   images/CHECKSUM.json   labels of the evaluated images, once for each set of them
   checkpoints/RUN.pt     where an unfinished run goes on, with RUN.csv, its epochs; not in git
   weights/RUN.safetensors  the weights of a finished one; not in git
+  holds/RUN/             who computes an unfinished run; not in git
   manifest.sha256        which of these files the repository brings
   tables/, plots/        made from the records alone, as claims.md, report.md and index.html are
 """
@@ -49,10 +50,9 @@ class Results:
         """Folder of the plots."""
         return self.folder / "plots"
 
-    @property
-    def lock(self) -> Path:
-        """File that a driver holds while it computes."""
-        return self.folder / ".lock"
+    def holds(self, name: str) -> Path:
+        """Folder that says who computes a run, see `cardinality.execution.holds`."""
+        return self.folder / "holds" / name
 
     def images(self, checksum: str) -> Path:
         """File with the labels of the images of a set that runs were evaluated on."""
@@ -193,7 +193,13 @@ class Results:
             return
         if target.exists():  # a retry has failed again: the newer failure counts
             target.replace(aside.with_suffix(".old"))
-        aside.replace(target)
+        try:
+            aside.replace(target)
+        except OSError:
+            if kind == "failed" or not (target / RECORD).is_file():
+                raise
+            shutil.rmtree(aside)  # somebody else was quicker by a moment
+            return
         sync(target.parent)
         shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
         if record.status == "done":

@@ -78,6 +78,7 @@ def train(
     on_step: Callable[[float], None],
     watch: Watch,
     before: Sequence[Sitting] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[Sitting, ...]:
     """Train a run to its end, and keep its state after each epoch.
 
@@ -87,6 +88,7 @@ def train(
         on_step: told after each batch how many epochs are done; it may raise `Stopped`.
         watch: measures this sitting.
         before: the sittings before this one.
+        check: asked before the state is kept; it may raise `Lost`.
 
     Returns:
         Every sitting.
@@ -99,5 +101,6 @@ def train(
         on_step(len(trainer.epochs))
         trainer.train_epoch(on_step)
         sittings = (*before, watch.sitting(first, len(trainer.epochs)))
+        check()
         save(trainer, path, sittings)
     return sittings
