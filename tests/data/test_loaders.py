@@ -44,7 +44,10 @@ def test_too_little_is_said_before_hours_are_spent(
 ) -> None:
     """Evaluation's 500 images of 224 x 224 pixels are 72 MiB, whatever the batch in training."""
     monkeypatch.setattr(limits, "shared_memory", lambda: 64 * MIB)
-    assert largest_batch(32, 224) == 500 * 3 * 224**2
     runs = make_plan("table3", "imagenet", machine).runs()
-    with pytest.raises(UserError, match=r"64 MiB are free.*at least 14\d MiB.*--shm-size=8g"):
+    data = runs[0].data
+    assert data.name == "folders"
+    assert largest_batch(data, 32) == 500 * 3 * 224**2
+    assert largest_batch(data, 600) == 600 * 3 * 224**2
+    with pytest.raises(UserError, match=r"64.0 MiB are free.*at least 143.6 MiB.*--shm-size=8g"):
         beforehand.check(runs, tmp_path / "results")

@@ -320,3 +320,21 @@ def test_the_key_committed_has_no_effect_and_that_is_told_once(
     for _ in range(2):
         make_plan("table3", str(tmp_path / "mine.yaml"), machine)
     assert capsys.readouterr().err.count("committed: has no effect any more") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "batch", "message"),
+    [
+        ("flip: false, norm_images: 16", 8, "norm_images: 16; allowed: at most the batch"),
+        ("flip: false", 80, r"training.schedule.warmup: 0.5 of 2 steps in all is no more than one"),
+        ("flip: false", 200_000, "allowed are 2 to 100,000"),
+    ],
+)
+def test_another_batch_is_held_to_what_a_file_is_held_to(
+    change: str, batch: int, message: str, tmp_path: Path, machine: Machine
+) -> None:
+    name, value = change.partition(", ")[::2]
+    read_protocol(tmp_path, "flip: false", f"{name}\n  {value}" if value else name)
+    with pytest.raises(UserError, match=f"^--batch {batch}: .*{message}"):
+        make_plan("figure7", str(tmp_path / "mine.yaml"), machine, batch=batch)
+    assert make_plan("figure7", str(tmp_path / "mine.yaml"), machine, batch=20).runs()

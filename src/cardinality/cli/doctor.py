@@ -221,8 +221,8 @@ def shared_memory(protocol: Protocol) -> Finding:
     room = limits.shared_memory()
     if protocol.data.name != "folders":
         return Finding("shared memory", True, "none is needed")
-    found = fitting(largest_batch(protocol.training.batch, protocol.data.side))
-    free = "an unknown size" if room is None else f"{room / 2**20:,.0f} MiB"
+    found = fitting(largest_batch(protocol.data, protocol.training.batch))
+    free = "an unknown size" if room is None else f"{room / 2**20:,.1f} MiB"
     detail = (
         f"{free} in {limits.SHARED}: {found.workers} processes decode, {found.prefetch} batches"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
+from cardinality.experiment.datasets import Folders
 from cardinality.host import limits
 
 # Batches that each keeps ready.
@@ -58,19 +59,20 @@ def fitting(batch: int, workers: int | None = None, prefetch: int = PREFETCH) ->
     ready = room // batch - 1
     if ready < 1:
         raise UserError(
-            f"{limits.SHARED}: {room / 2**20:,.0f} MiB are free, and a loader keeps at least"
-            f" {2 * batch / 2**20:,.0f} MiB of batches there; {ENLARGE}"
+            f"{limits.SHARED}: {room / 2**20:,.1f} MiB are free, and a loader keeps at least"
+            f" {2 * batch / 2**20:,.1f} MiB of batches there; {ENLARGE}"
         )
     fewer = min(workers, ready)
     found = Loaders(fewer, min(prefetch, ready // fewer))
     note(
-        f"{limits.SHARED}: {room / 2**20:,.0f} MiB are free, so photographs are decoded by fewer"
+        f"{limits.SHARED}: {room / 2**20:,.1f} MiB are free, so photographs are decoded by fewer"
         f" processes ({found.workers} for {workers}) with fewer batches ahead ({found.prefetch} for"
         f" {prefetch}), which may be slower; {ENLARGE}"
     )
     return found
 
 
-def largest_batch(batch: int, side: int) -> int:
-    """Bytes of the largest batch in training and its evaluation, as bytes of three channels."""
-    return max(batch, EVALUATION_BATCH) * 3 * side**2
+def largest_batch(data: Folders, batch: int) -> int:
+    """Bytes of the largest batch in training, with ``batch`` images, and in its evaluation."""
+    images = max(min(batch, data.training_images), min(EVALUATION_BATCH, data.evaluated_images))
+    return images * 3 * data.side**2

@@ -23,7 +23,7 @@ def check(runs: Sequence[Run], results: Path) -> None:
     check_places(results)
     for run in runs[:1]:
         if run.data.name == "folders":
-            fitting(largest_batch(run.training.batch, run.data.side))
+            fitting(largest_batch(run.data, run.training.batch))
     free, needed = room(runs, results)
     if free < needed:
         raise UserError(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from cardinality.architecture.complexity import block_parameters, deviation
 from cardinality.architecture.settings import DEEPEST, Block, Role, Setting, Stem
@@ -201,11 +201,10 @@ class Training(Strict):
         for CIFAR on fewer GPUs), the epochs as they are.
 
         Raises:
-            UserError: a batch that is too small or too large.
+            ValidationError: as for one that stands in a file.
         """
-        if not 2 <= batch <= 100_000:
-            raise UserError(f"batch {batch}: allowed are 2 to 100,000")
-        return self.model_copy(update={"batch": batch, "rate": self.rate * batch / self.batch})
+        changes = {"batch": batch, "rate": self.rate * batch / self.batch}
+        return Training.model_validate(self.model_dump() | changes)
 
 
 class Numerics(Strict):
@@ -294,8 +293,35 @@ class Protocol(Strict):
             raise UserError(f"seeds: none for the role {role}; stated are {stated}; allowed: all")
         return self.seeds[role]
 
+    def with_batch(self, batch: int) -> "Protocol":
+        """The same with another batch, see `Training.with_batch`, held to what a file is held to.
+
+        Raises:
+            UserError: a batch that cannot be.
+        """
+        if not 2 <= batch <= 100_000:
+            raise UserError(f"--batch {batch}: allowed are 2 to 100,000")
+        try:
+            other = self.model_copy(update={"training": self.training.with_batch(batch)})
+            other._check_training()
+        except ValueError as error:  # pydantic's is one, with more lines
+            problems = error.errors() if isinstance(error, ValidationError) else [{"msg": error}]
+            message = str(problems[0]["msg"]).removeprefix("Value error, ")
+            raise UserError(f"--batch {batch}: {message}") from None
+        return other
+
     @model_validator(mode="after")
-    def _check_shift(self) -> "Protocol":
+    def _check(self) -> "Protocol":
+        self._check_training()
+        return self
+
+    def _check_training(self) -> None:
+        """See that the training can be of this data set."""
         if self.data.name == "folders" and self.training.shift:
             raise ValueError("training.shift: images in folders are cropped at random; allowed: 0")
-        return self
+        schedule, steps = self.training.schedule, self.training.all_steps(self.data.training_images)
+        if schedule.name == "one-cycle" and schedule.warmup * steps <= 1:
+            raise ValueError(
+                f"training.schedule.warmup: {schedule.warmup:g} of {steps:,} steps in all is no"
+                " more than one; allowed: a longer warm-up, more epochs or a smaller batch"
+            )

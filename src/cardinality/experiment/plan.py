@@ -286,7 +286,7 @@ def make_plan(
         note(f"{protocol_path}: committed: has no effect any more; it may be left out")
     if seeds is not None and seeds < 1:
         raise UserError(f"seeds {seeds}: at least 1")
-    training = scale.training if batch is None else scale.training.with_batch(batch)
+    training = scale.training if batch is None else scale.with_batch(batch).training
     threads = scale.numerics.threads
     # The kernel computes on one thread.
     numerics = Numerics(
