@@ -26,6 +26,7 @@ from cardinality.cli.options import (
     SeedsOption,
     parse_duration,
 )
+from cardinality.cli.parts import compute_parts, next_command
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 from cardinality.common.workspace import workspace
@@ -208,9 +209,7 @@ def run_command(
         jobs = min(len(absent), _jobs(plan, found, machine, jobs))
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
-        parts = [(part, _among(absent, part)) for part in plan.parts()]
-        asked = [(part, runs) for part, runs in parts if runs]
-        failed, stopped = _compute(asked, found, machine, jobs, time.seconds, limit)
+        failed, stopped = compute_parts(plan, absent, found, machine, jobs, time.seconds, limit)
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
     _render(plan, found, form)
@@ -218,7 +217,7 @@ def run_command(
         _write_pages(protocol, found)
     _whose(plan, found)
     if chosen and not missing(plan.runs(), found):
-        _say_what_is_next(plan, show_committed)
+        print(next_command(plan, by_make=show_committed), end="")
     known = [
         run.name
         for run in chosen
@@ -230,79 +229,6 @@ def run_command(
     if known:
         _list_failures(known, dict(failed), found)
         raise typer.Exit(1)
-
-
-def _say_what_is_next(plan: "Plan", by_make: bool) -> None:
-    """The one command that is worth typing after a table is there."""
-    from cardinality.experiment.configuration import Protocol
-    from cardinality.experiment.plan import PROTOCOLS, find
-    from cardinality.experiment.reading import load
-
-    name, following = plan.ablation_name, plan.protocol.next
-    if following is None:
-        return
-    title = load(find(following, PROTOCOLS), Protocol, bases=PROTOCOLS).title
-    command = f"cardinality run {name} --protocol {following}"
-    if by_make:
-        command = f"make {name} PROTOCOL={following}"
-    print(f"Next ({line(title)}): {command}")
-
-
-def _among(runs: "Sequence[Run]", plan: "Plan") -> "list[Run]":
-    """Those of some runs that a plan has, too."""
-    names = {run.name for run in plan.runs()}
-    return [run for run in runs if run.name in names]
-
-
-def _compute(
-    parts: "Sequence[tuple[Plan, list[Run]]]",
-    found: "Results",
-    machine: "Machine",
-    jobs: int,
-    seconds: float,
-    limit: float | None,
-) -> tuple[list[tuple[str, str]], str]:
-    """Compute a table's parts one after the other, and show each as soon as it is there.
-
-    Args:
-        parts: of the plan, each with the runs that it lacks.
-        seconds: that all of them are estimated to take.
-        limit: seconds after which it is stopped, if any.
-
-    Returns:
-        The runs that failed with the reason, and by what it was stopped, if it was.
-    """
-    from cardinality.execution.display import Display
-    from cardinality.execution.driver import compute_all
-    from cardinality.execution.stopping import Stop
-    from cardinality.host.provenance import provenance
-    from cardinality.report.render import closing
-
-    place, failed, stopped = provenance(machine), [], ""
-    whole = sum(run.cost for _, runs in parts for run in runs)
-    with Stop(limit) as stop:
-        for number, (part, runs) in enumerate(parts):
-            share = seconds * sum(run.cost for run in runs) / whole
-            display = Display(runs, share)
-            summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop)
-            failed += summary.failed
-            stopped = summary.stopped
-            if stopped:
-                break
-            if number + 1 < len(parts):
-                print(closing(part, found), flush=True)
-                following = parts[number + 1]
-                print(_announced(*following), flush=True)
-    return failed, stopped
-
-
-def _announced(plan: "Plan", runs: "Sequence[Run]") -> str:
-    """What comes after a part of a table that can do without it."""
-    depths = sorted({run.architecture.depth for run in runs})
-    return (
-        f"Now {len(runs)} runs with {' and '.join(map(str, depths))} layers. Stop when you like"
-        " (Ctrl-C): what is there is kept and shown, and the same command goes on.\n"
-    )
 
 
 def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") -> None:
