@@ -13,7 +13,7 @@ OPTIONS := --protocol '$(PROTOCOL)' --device '$(DEVICE)' \
 	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(RESULTS),--results '$(RESULTS)') $(if $(DATA),--data '$(DATA)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest bench test test-report test-faults test-scale lint clean
+.PHONY: help setup $(TABLES) claims report manifest release bench test test-report test-faults test-scale lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -31,6 +31,7 @@ help:
 	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
 	@echo "make test-scale         ten thousand runs on a thousand made workers (2 minutes)"
 	@echo "make manifest           list the measured files that the repository brings"
+	@echo "make release            one archive of the committed results, with checksums"
 	@echo "make clean              remove .venv and what quick computed"
 	@echo
 	@echo "With PROTOCOL=quick SEEDS=3 DEVICE=auto|cpu|cuda RESULTS=DIR DATA=DIR, as in"
@@ -65,6 +66,21 @@ report: .venv/.ready
 # What the repository brings: to be listed anew before records are committed.
 manifest: .venv/.ready
 	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
+
+# One archive of the committed results, of the same bytes wherever it is made: docs/data-card.md.
+RELEASE := cardinality-results
+RELEASED := results paper_tables docs/data-card.md docs/statistics.md CITATION.cff
+release:
+	@git diff --quiet HEAD -- $(RELEASED) || \
+		{ echo "error: $(RELEASED): changed since the last commit; allowed: what is committed" >&2; exit 2; }
+	@rm -rf dist/$(RELEASE) && mkdir -p dist/$(RELEASE)
+	@git archive HEAD $(RELEASED) | tar -x -C dist/$(RELEASE)
+	@cd dist/$(RELEASE) && find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum >../SUMS && \
+		mv ../SUMS SHA256SUMS
+	@tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$$(git log -1 --format=%ct)" \
+		-C dist -c $(RELEASE) | gzip -n >dist/$(RELEASE).tar.gz
+	@rm -rf dist/$(RELEASE)
+	@echo "wrote dist/$(RELEASE).tar.gz"
 
 # All protocols that have results, or with PROTOCOL=... that one.
 claims: .venv/.ready
