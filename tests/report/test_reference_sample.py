@@ -1,0 +1,72 @@
+"""The reference sample that the suite brings, and what README and log say that it shows."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from cardinality.analysis.outcomes import Floats
+from cardinality.analysis.trials import measured_power, trials
+from cardinality.experiment.plan import make_plan
+from cardinality.host.machine import Machine
+from cardinality.report import reference
+from tests.places import ROOT
+
+MACHINE = Machine("cpu", "any", 2, bfloat16=True, kernel=True)
+SETTINGS = ["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]
+FOLDER = ROOT / "paper_tables" / "reference"
+
+
+@pytest.fixture(scope="module")
+def errors() -> Floats:
+    """Table 3 at the base depth, (seeds, settings)."""
+    table = pd.read_csv(FOLDER / "quick-table3.csv")
+    base = table[table.depth == 11].pivot(index="seed", columns="setting", values="error")
+    assert base.index.min() >= 1000
+    return base[SETTINGS].to_numpy()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.csv")), ids=lambda path: path.stem)
+def test_every_row_is_of_a_net_and_recipe_of_today(path: Path) -> None:
+    protocol, table = path.stem.rsplit("-", 1)
+    plan = make_plan(table, protocol, MACHINE)
+    sample = reference.read(plan)
+    assert sample is not None
+    cells = sample.outcomes.errors["top1_error"]
+    assert sum(map(len, cells.values())) == len(pd.read_csv(path))
+    stated = {run.seed for run in plan.runs()}
+    assert not stated & {seed for runs in cells.values() for seed in runs}
+
+
+def test_forty_seeds_decide_the_papers_way(errors: Floats) -> None:
+    assert len(errors) >= 40
+    assert np.isfinite(errors).all()
+    assert stats.page_trend_test(-errors).pvalue < 0.001
+
+
+def test_three_seeds_have_the_power(errors: Floats) -> None:
+    found = trials(errors, 3, 0.05)
+    assert len(found.ps) >= 10
+    assert found.least >= 0.8
+    assert measured_power(errors, 3, 0.05).least >= 0.8
+
+
+def test_the_readme_and_the_log_say_what_it_shows(errors: Floats) -> None:
+    differences = errors[:, 1:] - errors[:, :1]
+    mean = differences.mean(axis=0)
+    half = stats.t.ppf(0.975, len(errors) - 1) * stats.sem(differences)
+    text = ", ".join(f"−{-m:.1f} ± {h:.1f}" for m, h in zip(mean, half, strict=True))
+    found = trials(errors, 3, 0.05)
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert text in readme
+    assert f"{len(errors)} other seeds" in readme
+    assert f"in {len(found.ps)} grids of three, {found.decided} grids decide" in readme
+    assert f"at least {100 * found.least:.0f} %" in readme
+    log = " ".join((ROOT / "docs" / "log.md").read_text().split())
+    assert text in log
+    stated = re.search(r"p of the one test is ([\d., ]+):", log)
+    assert stated is not None
+    assert [float(p) for p in stated[1].split(", ")] == pytest.approx(found.ps, abs=6e-5)
