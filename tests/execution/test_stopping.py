@@ -1,6 +1,7 @@
 """Signals: whenever one comes and whomever it reaches, the grid is stopped and nothing failed."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -145,6 +146,30 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
         to_group(process, signal.SIGHUP)
         out, _ = process.communicate(timeout=60)
     assert "2 done, 0 failed, to the end" in out
+
+
+def test_a_terminal_that_is_closed_stops_in_order_and_nothing_is_printed_there(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import pathlib, sys, time; from cardinality.execution.stopping import Stop\n"
+        "with Stop() as stop:\n"
+        "    print('ready', flush=True)\n"
+        "    while not stop.reason: time.sleep(0.01)\n"
+        "    print('a word', flush=True); print('an error', file=sys.stderr, flush=True)\n"
+        "pathlib.Path(sys.argv[1]).write_text(stop.reason)\n"
+    )
+    ours, theirs = pty.openpty()
+    said = tmp_path / "said"
+    heard = ["env", "--default-signal", "setsid", "--ctty", "--wait"]
+    with subprocess.Popen(
+        [*heard, sys.executable, "-c", code, str(said)], stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        assert os.read(ours, 100).startswith(b"ready")
+        os.close(ours)
+        assert process.wait(60) == 0
+    assert said.read_text() == "stopped by SIGHUP"
 
 
 def test_a_driver_that_is_killed_takes_its_workers_along_and_the_next_goes_on(

@@ -238,6 +238,7 @@ def test_a_terminal_that_is_closed_ends_a_grid_in_its_order(untouched: Untouched
         if select.select([ours], [], [], 0.05)[0]:
             os.read(ours, 2**16)
     os.close(ours)
-    grid.ended()
+    status, _, _ = grid.ended()
+    assert status == 0
     assert grid.failures() == {}
     completed(grid, untouched)

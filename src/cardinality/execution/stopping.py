@@ -12,6 +12,8 @@ from cardinality.host.processes import STOPS
 # `timeout` and `make` send a signal to their process and to its group as well: within so many
 # seconds a second one is the first once more.
 ECHO = 0.2
+# Descriptors of standard output and error.
+OUTPUTS = (1, 2)
 
 
 def _nothing() -> None:
@@ -22,7 +24,8 @@ class Stop:
     """Whether a grid is to end, and why. Signals are heard in its context, in the main thread.
 
     SIGINT, SIGTERM and SIGHUP are noted and everything ends in its order. A second one ends the
-    process at once, by that signal. SIGHUP stays ignored where it was, as under ``nohup``.
+    process at once, by that signal. SIGHUP stays ignored where it was, as under ``nohup``; where it
+    says that the terminal is gone, what would be printed there goes nowhere.
 
     Args:
         after: seconds from now on; without them there is no limit.
@@ -36,6 +39,7 @@ class Stop:
         self.at_once: Callable[[], object] = _nothing
         self._noted, self._heard = "", 0.0
         self._before: dict[signal.Signals, object] = {}
+        self._terminals: list[int] = []
 
     @property
     def reason(self) -> str:
@@ -52,6 +56,7 @@ class Stop:
         return bool(self.reason)
 
     def __enter__(self) -> Self:
+        self._terminals = [number for number in OUTPUTS if os.isatty(number)]
         for number in STOPS:
             if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
                 continue
@@ -69,6 +74,8 @@ class Stop:
         self._before.clear()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._print_nowhere()
         if not self._heard:
             self._heard = time.monotonic()
             self._noted = f"stopped by {signal.Signals(number).name}"
@@ -79,3 +86,11 @@ class Stop:
                 self.at_once()
             finally:
                 os.kill(os.getpid(), number)
+
+    def _print_nowhere(self) -> None:
+        """Let go of a terminal that was closed: the next word there would be an error."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in self._terminals:
+            if not os.isatty(number):
+                os.dup2(nowhere, number)
+        os.close(nowhere)
