@@ -60,7 +60,12 @@ def _open(
 
 
 def plan_command(
-    ablation: AblationArgument,
+    ablation: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ABLATION]", help="A name (table3) or a .yaml file; with --machine all tables."
+        ),
+    ] = None,
     protocol: ProtocolOption = "quick",
     seeds: SeedsOption = None,
     device: ComputeOn = "auto",
@@ -76,8 +81,24 @@ def plan_command(
         ),
     ] = None,
     jobs: JobsOption = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--machine", metavar="NAME", help="What it costs on, e.g., 8xV100."),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", help="Of an hour of that machine, in your money.")
+    ] = None,
 ) -> None:
     """Show every run with its cost and state, and how long the missing ones would take."""
+    if on is not None:
+        from cardinality.cli.cost import show_costs
+
+        show_costs(ablation, protocol, seeds, batch, results, on, price)
+        return
+    if ablation is None:
+        raise UserError("plan: ABLATION is missing; allowed: a table's name, or --machine NAME")
+    if price is not None:
+        raise UserError("--price: of which machine?; allowed: with --machine NAME")
     from tabulate import tabulate
 
     from cardinality.architecture.complexity import block_parameters, deviation
