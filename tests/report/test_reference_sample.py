@@ -57,8 +57,10 @@ def test_three_seeds_have_the_power(errors: Floats) -> None:
 def test_the_readme_and_the_log_say_what_it_shows(errors: Floats) -> None:
     differences = errors[:, 1:] - errors[:, :1]
     mean = differences.mean(axis=0)
-    half = stats.t.ppf(0.975, len(errors) - 1) * stats.sem(differences)
-    text = ", ".join(f"−{-m:.1f} ± {h:.1f}" for m, h in zip(mean, half, strict=True))
+    half = float(stats.t.ppf(0.975, len(errors) - 1)) * np.asarray(stats.sem(differences))
+    text = ", ".join(
+        f"−{-m:.1f} ± {h:.1f}" for m, h in zip(mean.tolist(), half.tolist(), strict=True)
+    )
     found = trials(errors, 3, 0.05)
     readme = " ".join((ROOT / "README.md").read_text().split())
     assert text in readme
