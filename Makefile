@@ -102,7 +102,7 @@ test: .venv/.ready-dev
 	@touch $@
 
 test-report: .venv/.ready-browser
-	BROWSER_TESTS=required $(BIN)/python -m pytest --numprocesses 0 tests/browser tests/report/test_pages.py
+	BROWSER_TESTS=required $(BIN)/python -m pytest --numprocesses 0 -m 'browser or not browser' tests/browser tests/report/test_pages.py
 
 test-faults: .venv/.ready-dev
 	$(BIN)/python -m pytest -m faults --numprocesses 1 tests/faults
