@@ -22,9 +22,10 @@ from cardinality.analysis.outcomes import Cell, Figure, Outcomes
 from cardinality.analysis.planning import Runs
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
-from cardinality.common.files import read_text, written_aside
+from cardinality.common.files import read_text
 from cardinality.experiment.plan import PROTOCOLS, Plan, digest, find, make_plan
 from cardinality.host.machine import Machine
+from cardinality.report.canvas import write_csv
 from cardinality.report.markdown import columns_of, difference, number, to_markdown
 from cardinality.report.recorded import Recorded
 from cardinality.results.folder import Results
@@ -165,7 +166,7 @@ def _heading(sample: Sample, plan: Plan) -> str:
         others = f" It was computed in {theirs}, these runs in {numerics.precision}."
     return (
         f"Beside the reference sample of up to {sample.seeds} other seeds"
-        f" ([{PLACE}](../../../{PLACE}/), made on {where}); unpaired, with Welch's 95 %"
+        f" (`{PLACE}/`, made on {where}); unpaired, with Welch's 95 %"
         f" interval.{others}"
     )
 
@@ -243,8 +244,7 @@ def write(protocol: str, table: str, results: Path, folder: Path) -> Path:
     if not rows:
         raise UserError(f"{results}: no run of {table} with a seed that is not stated")
     path = folder / f"{plan.protocol_name}-{plan.ablation_name}.csv"
-    with written_aside(path) as aside:
-        pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(aside, index=False, lineterminator="\n")
+    write_csv(path, pd.DataFrame(rows, columns=list(COLUMNS)))
     return path
 
 
