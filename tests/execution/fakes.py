@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from cardinality.common.errors import UserError
+from cardinality.common.files import written_aside
 from cardinality.execution import driver, holds
 from cardinality.execution.contract import Compute, Report
 from cardinality.execution.display import Display
@@ -110,10 +111,16 @@ def leaving() -> Compute:
     os._exit(7)
 
 
+def _write_whole(path: Path, text: str) -> None:
+    """Several drivers begin at once, and none may read what another has half written."""
+    with written_aside(path) as aside:
+        aside.write_text(text)
+
+
 def plan_runs(folder: Path) -> list[Run]:
     """The runs of the tiny ablation, whose files are written into a folder."""
-    (folder / "two.yaml").write_text(TINY_ABLATION)
-    (folder / "tiny.yaml").write_text(TINY_PROTOCOL)
+    _write_whole(folder / "two.yaml", TINY_ABLATION)
+    _write_whole(folder / "tiny.yaml", TINY_PROTOCOL)
     machine, seeds = Machine("cpu", "a CPU", 2, False), int(os.environ.get(SEEDS, "1"))
     return make_plan(str(folder / "two.yaml"), str(folder / "tiny.yaml"), machine, seeds).runs()
 
