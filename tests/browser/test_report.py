@@ -121,7 +121,7 @@ def test_every_link_resolves(opens: Opens, results: Path, name: str) -> None:
     opened = opens(name)
     links = opened.script("[...document.querySelectorAll('a[href]')].map(a => a.href)")
     anchors: dict[str, set[str]] = {}
-    assert len(links) > 4
+    assert len(links) > 5
     for link in set(links):
         file, _, anchor = link.removeprefix("file://").partition("#")
         path = Path(file)
