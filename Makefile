@@ -67,7 +67,7 @@ report: .venv/.ready
 manifest: .venv/.ready
 	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
 
-# One archive of the committed results, of the same bytes wherever it is made: docs/data-card.md.
+# One archive of the committed results; what is in it: docs/data-card.md.
 RELEASE := cardinality-results
 RELEASED := results paper_tables docs/data-card.md docs/statistics.md CITATION.cff
 release:

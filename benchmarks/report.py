@@ -47,7 +47,8 @@ def write(
     code = (made.commit or "unknown")[:10] + ("" if made.clean else " with changes")
     table = pd.DataFrame([line.row() | {"code": code} for line in lines])
     if path.exists() and set(sections) < set(SECTIONS):
-        texts = dict.fromkeys(("protocol", "setting", "failure"), str)
+        # Also a commit of ten digits, or of digits around an e.
+        texts = dict.fromkeys(("protocol", "setting", "failure", "code"), str)
         before = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=NUMBERS)
         table = pd.concat([before[~before.section.isin(sections)], table])
     folder.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,8 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
         line("1x64d", "suite", 0.010, "cardinality"),
         line("32x4d", "suite", 0.013, "cardinality"),
     ]
-    page = write(lines, ["steps", "cardinality"], machine, provenance(machine), tmp_path)
+    made = replace(provenance(machine), commit="12345e6789" + 30 * "0", clean=True)  # no number
+    page = write(lines, ["steps", "cardinality"], machine, made, tmp_path)
     assert "| quick      |      11 | 1x64d     |      32 |             3,200 |" in page
     assert "5.00" in page  # 32x4d, times as fast as the plain loop
     assert "1.30" in page  # the cost of 32x4d, between steps that took turns
@@ -85,6 +86,7 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     later = Measurement(Where("start"), "--help", "s", 0.1, 0.1, 0.1, 3)
     both = write([later], ["start"], machine, provenance(machine), tmp_path)
     assert "3,200" in both
+    assert "12345e6789" in both
     assert "`--help`" in both
 
 

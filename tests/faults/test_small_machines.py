@@ -20,23 +20,14 @@ pytestmark = pytest.mark.faults
 MIB = 2**20
 # A run that needs some GiB.
 LARGE = """\
+based_on: training
 title: Large
-data: {name: digits, side: 32, train: 3000, test: 40}
+data: {name: patches, side: 32, train: 3000, test: 40}
 stem: cifar
 base: 64
 depths: {base: 29}
 seeds: 1
-training:
-  epochs: 1
-  batch: 1000
-  rate: 0.05
-  momentum: 0.9
-  decay: 5e-4
-  schedule: {name: one-cycle, warmup: 0.5}
-  shift: 1
-  flip: false
-numerics: {precision: float32, threads: 1}
-speed: 100
+training: {epochs: 1, batch: 1000, rate: 0.05}
 """
 
 
