@@ -6,7 +6,7 @@ import pytest
 
 from cardinality.common.errors import UserError
 from cardinality.data import loaders
-from cardinality.data.loaders import LABELS, Loaders, fitting, largest_batch
+from cardinality.data.loaders import LABELS, Loaders, fitting, largest_batch, most_side_by_side
 from cardinality.execution import beforehand
 from cardinality.experiment.plan import make_plan
 from cardinality.host import limits
@@ -20,18 +20,26 @@ BATCH = 10 * MIB - LABELS
     ("room", "found"),
     [
         (None, Loaders(16, 4)),  # not known: as wanted
-        (650, Loaders(16, 4)),  # 64 that are ready, and one in use
-        (649, Loaders(16, 3)),
-        (64, Loaders(5, 1)),
-        (20, Loaders(1, 1)),
+        (661, Loaders(16, 4)),  # 64 that are ready, one in use, one asked for, and the queues
+        (660, Loaders(16, 3)),
+        (64, Loaders(4, 1)),
+        (31, Loaders(1, 1)),
     ],
 )
 def test_room_decides(room: int | None, found: Loaders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "shared_memory", lambda: room and room * MIB)
     monkeypatch.setattr(loaders, "note", lambda _text: None)
     assert fitting(BATCH, workers=16) == found
-    if room is not None:
-        assert (found.workers * found.prefetch + 1) * 10 <= room
+
+
+def test_several_runs_have_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits.shutil, "disk_usage", lambda _path: (100, 30, 70))
+    monkeypatch.setattr(limits, "_sharers", 1)
+    assert limits.shared_memory() == 70
+    limits.share_among(4)
+    assert limits.shared_memory() == 25
+    monkeypatch.setattr(limits, "shared_memory", lambda: 100 * MIB)
+    assert most_side_by_side(BATCH) == 3
 
 
 def test_none_decodes_where_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,5 +57,5 @@ def test_too_little_is_said_before_hours_are_spent(
     assert data.name == "folders"
     assert largest_batch(data, 32) == 500 * 3 * 224**2
     assert largest_batch(data, 600) == 600 * 3 * 224**2
-    with pytest.raises(UserError, match=r"64.0 MiB are free.*at least 143.6 MiB.*--shm-size=8g"):
+    with pytest.raises(UserError, match=r"64.0 MiB are free.*at least 215.5 MiB.*--shm-size=8g"):
         beforehand.check(runs, tmp_path / "results")

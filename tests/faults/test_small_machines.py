@@ -7,6 +7,8 @@ groups that can be made) it is skipped.
 import os
 import shlex
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +45,9 @@ def command(grid: Grid) -> list[str]:
     return ["env", f"CARDINALITY_DATA={environment['CARDINALITY_DATA']}", *words]
 
 
-def with_shared_memory(size: int, command: list[str]) -> subprocess.CompletedProcess[str]:
+def with_shared_memory(
+    size: int, command: list[str], traceback: bool = False
+) -> subprocess.CompletedProcess[str]:
     """A command where processes share at most so many bytes, as in a container."""
     script = f"mount -t tmpfs -o size={size} tmpfs /dev/shm || exit 77; {shlex.join(command)}"
     answer = subprocess.run(
@@ -55,16 +59,17 @@ def with_shared_memory(size: int, command: list[str]) -> subprocess.CompletedPro
     )
     if answer.returncode == 77 or "unshare failed" in answer.stderr:
         pytest.skip(f"no leave to mount: {answer.stderr.strip()}")
-    assert "Traceback" not in answer.stderr, answer.stderr
+    assert traceback or "Traceback" not in answer.stderr, answer.stderr
     return answer
 
 
 def test_little_shared_memory_changes_no_bit(untouched: Untouched) -> None:
-    """A batch of 32 images of 16 x 16 pixels takes 40 KiB; there is room for two that are ready."""
+    """A batch of 32 images of 16 x 16 pixels takes 40 KiB: there is room for one run's loader."""
     grid = Grid(untouched.root, "streamed", 9400)
-    answer = with_shared_memory(128 * 1024, command(grid))
+    answer = with_shared_memory(256 * 1024, command(grid))
     assert answer.returncode == 0, answer.stderr
     assert "decoded by fewer processes" in answer.stderr
+    assert ", 1 side by side" in answer.stdout
     assert grid.checksums() == untouched.of("streamed")
 
 
@@ -74,8 +79,40 @@ def test_none_that_suffices_is_said_at_once(untouched: Untouched) -> None:
     errors = [line for line in answer.stderr.splitlines() if not line.startswith("note: ")]
     assert answer.returncode == 2
     assert len(errors) == 1, errors
-    assert errors[0].startswith("error: /dev/shm: 0.0 MiB are free, and a loader keeps at least")
+    assert errors[0].startswith("error: /dev/shm: 0.0 MiB are free, and a loader needs at least")
     assert not grid.results.folder.exists()
+
+
+def test_runs_that_are_asked_for_side_by_side_have_half_each(untouched: Untouched) -> None:
+    grid = Grid(untouched.root, "streamed", 9600)
+    answer = with_shared_memory(256 * 1024, [*command(grid), "--jobs", "2"])
+    assert answer.returncode == 1
+    assert set(grid.failures().values()) == {
+        "UserError: /dev/shm: 0.1 MiB are free, and a loader needs at least 0.2 MiB for its"
+        " batches there; allowed: more of it (docker run --shm-size=8g), or a smaller batch"
+    }
+
+
+# Batches of 48 KiB in 128 KiB, of which a loader's queues take 44.
+TOO_MANY = """\
+import torch
+from torch.utils.data import DataLoader, Dataset
+from cardinality.data.streamed import collate, patiently
+
+class Images(Dataset):
+    def __len__(self): return 64
+    def __getitem__(self, index): return torch.zeros(3, 64, 64, dtype=torch.uint8), index
+
+loader = DataLoader(Images(), 4, num_workers=1, prefetch_factor=4, collate_fn=collate, timeout=60)
+kept = list(patiently(loader))
+"""
+
+
+def test_a_batch_without_room_is_told_and_not_waited_for() -> None:
+    begun = time.monotonic()
+    answer = with_shared_memory(128 * 1024, [sys.executable, "-c", TOO_MANY], traceback=True)
+    assert "UserError: a loader gave no batch (Caught RuntimeError" in answer.stderr
+    assert time.monotonic() - begun < 30
 
 
 @pytest.fixture

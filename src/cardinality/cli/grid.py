@@ -139,11 +139,18 @@ def plan_command(
 
 def _jobs(plan: "Plan", found: "Results", machine: "Machine", asked: int | None = None) -> int:
     """How many runs go side by side: as many as was asked for, else as there is room for."""
+    from cardinality.data.loaders import largest_batch, most_side_by_side
     from cardinality.execution.executors import side_by_side
     from cardinality.results.estimate import memory_per_run
 
-    threads = plan.protocol.numerics.threads
-    return asked or side_by_side(machine, threads, memory_per_run(plan.runs(), found))
+    if asked is not None:
+        return asked
+    protocol = plan.protocol
+    jobs = side_by_side(machine, protocol.numerics.threads, memory_per_run(plan.runs(), found))
+    room = None
+    if protocol.data.name == "folders":
+        room = most_side_by_side(largest_batch(protocol.data, protocol.training.batch))
+    return jobs if room is None else max(1, min(jobs, room))
 
 
 def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -> None:
@@ -209,6 +216,7 @@ def run_command(
     from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.driver import missing
     from cardinality.execution.probe import rate
+    from cardinality.execution.stopping import Stop
     from cardinality.execution.tie import check_images
     from cardinality.results.estimate import estimate
 
@@ -229,8 +237,9 @@ def run_command(
         check_files(absent, found.folder)
         jobs = min(len(absent), _jobs(plan, found, machine, jobs))
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
-        print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
-        failed, stopped = compute_parts(plan, absent, found, machine, jobs, time.seconds, limit)
+        with Stop(limit) as stop:
+            print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
+            failed, stopped = compute_parts(plan, absent, found, machine, jobs, time.seconds, stop)
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
     _render(plan, found, form)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
+    from cardinality.execution.stopping import Stop
     from cardinality.experiment.plan import Plan, Run
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
@@ -18,21 +19,20 @@ def compute_parts(
     machine: "Machine",
     jobs: int,
     seconds: float,
-    limit: float | None,
+    stop: "Stop",
 ) -> tuple[list[tuple[str, str]], str]:
     """Compute runs of a table, part by part (`Plan.parts`), and show each part when it is there.
 
     Args:
         absent: the runs.
         seconds: that all of them are estimated to take.
-        limit: seconds after which it is stopped, if any.
+        stop: when it is to end before.
 
     Returns:
         The runs that failed with the reason, and by what it was stopped, if it was.
     """
     from cardinality.execution.display import Display
     from cardinality.execution.driver import compute_all
-    from cardinality.execution.stopping import Stop
     from cardinality.host.provenance import provenance
     from cardinality.report.render import closing
 
@@ -41,22 +41,21 @@ def compute_parts(
     place, failed, stopped = provenance(machine), list[tuple[str, str]](), ""
     if len(asked) > 1:
         print(f"First {_named(asked[0][1])}.", flush=True)
-    with Stop(limit) as stop:
-        for number, (part, runs) in enumerate(asked, start=1):
-            share = seconds * _cost(runs) / _cost(absent)
-            display = Display(runs, share)
-            summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop)
-            failed += summary.failed
-            stopped = summary.stopped
-            if stopped:
-                break
-            if number < len(asked):
-                print(f"\n{closing(part, found)}\nNow {_named(asked[number][1])}.", end=" ")
-                print(
-                    "Stop when you like (Ctrl-C): what is there is kept and shown,"
-                    " and the same command goes on.\n",
-                    flush=True,
-                )
+    for number, (part, runs) in enumerate(asked, start=1):
+        share = seconds * _cost(runs) / _cost(absent)
+        display = Display(runs, share)
+        summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop)
+        failed += summary.failed
+        stopped = summary.stopped
+        if stopped:
+            break
+        if number < len(asked):
+            print(f"\n{closing(part, found)}\nNow {_named(asked[number][1])}.", end=" ")
+            print(
+                "Stop when you like (Ctrl-C): what is there is kept and shown,"
+                " and the same command goes on.\n",
+                flush=True,
+            )
     return failed, stopped
 
 

@@ -19,6 +19,8 @@ EVALUATION_BATCH = 500
 
 # Bytes that a batch's labels take beside its images, in whole pages of memory.
 LABELS = 2**14
+# Semaphores of a loader's queues, and more for each of its workers; each takes a page.
+PAGE, QUEUES, QUEUES_A_WORKER = 2**12, 8, 3
 
 # What helps where processes have too little memory to share.
 ENLARGE = "allowed: more of it (docker run --shm-size=8g), or a smaller batch"
@@ -44,32 +46,56 @@ def fitting(batch: int, workers: int | None = None, prefetch: int = PREFETCH) ->
     unless it is told otherwise.
 
     Args:
-        batch: bytes of one; one more than those that are kept ready is in use.
+        batch: bytes of one.
         workers: that are wanted, by default as many as `default_workers` says.
         prefetch: batches that each is to keep ready.
 
     Raises:
-        UserError: there is not room for one that is ready and one that is in use.
+        UserError: there is not room for one worker with one batch.
     """
-    batch += LABELS
     workers = default_workers() if workers is None else workers
     room = limits.shared_memory()
-    if room is None or not workers or (workers * prefetch + 1) * batch <= room:
+    if room is None or not workers or needed(batch, workers, prefetch) <= room:
         return Loaders(workers, prefetch)
-    ready = room // batch - 1
-    if ready < 1:
+    least = needed(batch)
+    if room < least:
         raise UserError(
-            f"{limits.SHARED}: {room / 2**20:,.1f} MiB are free, and a loader keeps at least"
-            f" {2 * batch / 2**20:,.1f} MiB of batches there; {ENLARGE}"
+            f"{limits.SHARED}: {room / 2**20:,.1f} MiB are free, and a loader needs at least"
+            f" {least / 2**20:,.1f} MiB for its batches there; {ENLARGE}"
         )
-    fewer = min(workers, ready)
-    found = Loaders(fewer, min(prefetch, ready // fewer))
+    fewer = max(n for n in range(1, workers + 1) if needed(batch, n) <= room)
+    ahead = max(n for n in range(1, prefetch + 1) if needed(batch, fewer, n) <= room)
     note(
         f"{limits.SHARED}: {room / 2**20:,.1f} MiB are free, so photographs are decoded by fewer"
-        f" processes ({found.workers} for {workers}) with fewer batches ahead ({found.prefetch} for"
-        f" {prefetch}), which may be slower; {ENLARGE}"
+        f" processes ({fewer} for {workers}) with fewer batches ahead ({ahead} for {prefetch}),"
+        f" which may be slower; {ENLARGE}"
     )
-    return found
+    return Loaders(fewer, ahead)
+
+
+def needed(batch: int, workers: int = 1, prefetch: int = 1) -> int:
+    """Bytes that a run's loaders share at most.
+
+    Beside the batches that are kept ready one is in use and one has just been asked for; training
+    and evaluation have loaders of their own, of which one is at work.
+
+    Args:
+        batch: bytes of one.
+        workers: that decode.
+        prefetch: batches that each keeps ready.
+    """
+    queues = 2 * PAGE * (QUEUES + QUEUES_A_WORKER * workers)
+    return (workers * prefetch + 2) * (batch + LABELS) + queues
+
+
+def most_side_by_side(batch: int) -> int | None:
+    """How many runs have room for their loaders' batches at once; nothing where that is unknown.
+
+    Args:
+        batch: bytes of the largest.
+    """
+    room = limits.shared_memory()
+    return None if room is None else room // needed(batch)
 
 
 def largest_batch(data: Folders, batch: int) -> int:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 from torchvision.transforms import v2
 
 from cardinality.common.errors import UserError
@@ -66,14 +66,22 @@ class Decoder(Dataset[Answer]):
 
 
 def collate(answers: list[Answer]) -> tuple[Tensor, Tensor] | str:
-    """Images (B, 3, side, side) uint8 and labels (B,), or the first message."""
+    """Images (B, 3, side, side) uint8 and labels (B,), or the first message.
+
+    In a loader's process both lie in shared memory at once: where there is no room for them, the
+    error is raised here and told. What passes them on would lose them and say nothing.
+    """
     images, labels = [], []
     for answer in answers:
         if isinstance(answer, str):
             return answer
         images.append(answer[0])
         labels.append(answer[1])
-    return torch.stack(images), torch.tensor(labels)
+    batch = torch.stack(images), torch.tensor(labels)
+    if get_worker_info() is not None:
+        for part in batch:
+            part.share_memory_()
+    return batch
 
 
 @dataclass(frozen=True)

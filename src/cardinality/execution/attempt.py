@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from cardinality.common.errors import one_line
 from cardinality.execution.contract import Compute, Report
 from cardinality.execution.holds import Hold, Holds
 from cardinality.experiment.plan import Run
 from cardinality.host.provenance import Place
 from cardinality.results.folder import Results
+from cardinality.results.records import make_record
 from cardinality.training.ends import Lost
 
 
@@ -29,7 +31,12 @@ def attempt(
         UserError: the disk has no hard links.
     """
     results = Results(folder)
-    hold = Holds(results).take(run.name)
+    try:
+        hold = Holds(results).take(run.name)
+    except OSError as error:  # a full disk: with room again other runs go on
+        reason = one_line(error)
+        record = make_record(run, None, [], [], failure=reason)
+        return Report(run, "failed", reason, record)
     if not isinstance(hold, Hold):
         return Report(run, "taken", f"computed by {hold or 'another process'}")
     if results.status(run.name) in ("done", "diverged"):  # since the driver has looked

@@ -144,11 +144,8 @@ class Driver:
             Broken: nothing can be computed here, and it was not stopped either.
         """
         self.begin(runs)
-        try:
-            while self.step():
-                pass
-        finally:
-            self.holds.forget()
+        while self.step():
+            pass
         self.summary.stopped = self.stop.reason
         return self.summary
 

@@ -7,8 +7,8 @@ A process that wants a run writes a file of its own and links it to the next num
 system gives to one alone. Whether it was given is read off the own file, which then has two links:
 over a network the answer to the link itself may be lost. Neither locks nor clocks of machines are
 asked, since on shared file systems one cannot trust them. A hold is as old as its file by the file
-server's time, which its holder renews; and "now" is the time that the server puts on a file that
-has just been written.
+server's time, which its holder renews; and "now" is the time that the server puts on the folder
+of the run's holds when it is touched, for which there is room on a full disk.
 
 Nothing is taken away from a holder, so there is no moment at which two could take it: whoever finds
 a hold too old takes the next number, and the one before, should it still live, sees that before it
@@ -40,8 +40,6 @@ LEASE = 300.0
 # Seconds between two renewals.
 RENEWED = 60.0
 LARGEST = 10_000  # bytes
-# No run's name begins with a dot.
-CLOCKS = ".clocks"
 # What link(2) says where there are no hard links.
 MISSING = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV}
 
@@ -57,14 +55,14 @@ class Holder(Strict):
 
 
 class Server:
-    """The times that a file system puts on files; a test has one of its own."""
+    """The times that a file system puts on files and folders; a test has one of its own."""
 
     def touch(self, path: Path) -> None:
-        """Put the server's present time on a file."""
+        """Put the server's present time on a file or folder."""
         os.utime(path)  # without a time: the server takes its own
 
     def time(self, path: Path) -> float:
-        """When a file was touched."""
+        """When it was touched."""
         return self._status(path).st_mtime
 
     def links(self, path: Path) -> int:
@@ -158,13 +156,19 @@ class Holds:
     ) -> None:
         self.results, self.server = results, server or Server()
         self.holder = Holder(process=process or identity(), job=os.environ.get("SLURM_JOB_ID"))
-        self._clock: Path | None = None
 
     def look(self, name: str) -> Holder | None:
         """Who computes a run; nobody if it is free."""
         folder = self.results.holds(name)
         numbers = self.server.numbers(folder)
-        return self._holder(folder / str(max(numbers)), self._now()) if numbers else None
+        if not numbers:
+            return None
+        try:
+            self.server.touch(folder)
+            now = self.server.time(folder)
+        except FileNotFoundError:  # the run is done, and its holds were removed
+            return None
+        return self._holder(folder / str(max(numbers)), now)
 
     def lost(self, name: str) -> bool:
         """Whether a run is nobody's because its holder has died, and not because it gave it up."""
@@ -194,25 +198,6 @@ class Holds:
             return Hold(folder, own, number + 1, self.server)
         own.unlink(missing_ok=True)
         return holder or _read(folder / str(number + 1))
-
-    def forget(self) -> None:
-        """Remove the file by which the server was asked for its time."""
-        if self._clock is not None:
-            self._clock.unlink(missing_ok=True)
-
-    def forget_clocks(self) -> None:
-        """Remove such files of processes that are known to have ended."""
-        for clock in self.results.holds(CLOCKS).glob("*"):
-            holder = _read(clock)
-            if holder is not None and holder.process.is_gone:
-                clock.unlink(missing_ok=True)
-
-    def _now(self) -> float:
-        """The server's time."""
-        if self._clock is None or not self._clock.exists():
-            self._clock = self._write(self.results.holds(CLOCKS))
-        self.server.touch(self._clock)
-        return self.server.time(self._clock)
 
     def _write(self, folder: Path) -> Path:
         """Write a file of one's own into a folder, which somebody may just be removing."""

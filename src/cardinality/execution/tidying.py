@@ -6,7 +6,6 @@ from contextlib import suppress
 from cardinality.common.errors import UserError
 from cardinality.common.files import remove_leftovers
 from cardinality.data.store import cache_folder, data_root
-from cardinality.execution.holds import Holds
 from cardinality.results.folder import Results
 
 
@@ -24,7 +23,6 @@ def tidy(results: Results) -> None:
         with suppress(UserError):
             if _settled(results, folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
-    Holds(results).forget_clocks()
 
 
 def _settled(results: Results, name: str) -> bool:

@@ -14,6 +14,7 @@ from cardinality.data.store import DataSet, load_images
 from cardinality.execution.contract import Broken, Report
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.plan import Run
+from cardinality.host import limits
 from cardinality.host.provenance import Place
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
@@ -112,6 +113,7 @@ def _failed(
 
 def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:
     """The sitting's measures and the run's images."""
+    limits.share_among(place.side_by_side or 1)
     try:
         return Watch(place, torch.device(run.numerics.device)), _images(run.data)
     except Exception as error:

@@ -13,6 +13,8 @@ PROCESS = Path("/proc/self/cgroup")
 SHARED = Path("/dev/shm")  # noqa: S108 -- looked at, not written
 # Version 1 writes no limit as a number of pages that no machine has.
 UNLIMITED = 2**60
+# How many processes share the machine with each other, as `share_among` was told.
+_sharers = 1
 
 
 def cores() -> int:
@@ -29,12 +31,23 @@ def memory() -> int:
     return max(0, min(left))
 
 
+def share_among(sharers: int) -> None:
+    """Say how many processes that begin at once, this one among them, share the machine."""
+    global _sharers
+    _sharers = sharers
+
+
 def shared_memory() -> int | None:
-    """Bytes that are free where processes share memory; a container has 64 MB unless told."""
+    """Bytes that are free where processes share memory; a container has 64 MB unless told.
+
+    To one of several sharers never more than its part of the whole: what looks free to all of
+    them at once is taken by the first.
+    """
     try:
-        return shutil.disk_usage(SHARED).free
+        total, _, free = shutil.disk_usage(SHARED)
     except OSError:
         return None
+    return min(free, total // _sharers)
 
 
 def _folders(controller: str) -> Iterator[Path]:
