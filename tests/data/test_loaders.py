@@ -33,7 +33,7 @@ def test_room_decides(room: int | None, found: Loaders, monkeypatch: pytest.Monk
 
 
 def test_several_runs_have_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits.shutil, "disk_usage", lambda _path: (100, 30, 70))
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: (100, 30, 70))
     monkeypatch.setattr(limits, "_sharers", 1)
     assert limits.shared_memory() == 70
     limits.share_among(4)

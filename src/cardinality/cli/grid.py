@@ -332,13 +332,21 @@ def render_command(
 ) -> None:
     """Write a table's Markdown, CSV and plots from the records on disk, partial or not."""
     plan, found, _ = _open(ablation, protocol, seeds, "auto", results, None, batch)
-    _render(plan, found, form)
+    _render(plan, found, form, anew=True)
 
 
-def _render(plan: "Plan", found: "Results", form: FormatName) -> None:
-    from cardinality.report.render import render as write
+def _render(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -> None:
+    """Show a table and say where its files are; drawn anew only where something has changed."""
+    from cardinality.report.kept import keep, recall
 
-    page, files = write(plan, found, form)
+    before = None if anew else recall(plan, found, form)
+    if before is None:
+        from cardinality.report.render import render as write
+
+        page, files = write(plan, found, form)
+        keep(plan, found, form, page, files)
+    else:
+        page, files = before
     print(page)
     for file in files:
         print(f"wrote {_shown(file)}")

@@ -9,6 +9,7 @@ results/PROTOCOL/
   checkpoints/RUN.pt     where an unfinished run goes on, with RUN.csv, its epochs; not in git
   weights/RUN.safetensors  the weights of a finished one; not in git
   holds/RUN/             who computes an unfinished run; not in git
+  kept/                  what was last shown of each table; not in git
   manifest.sha256        which of these files the repository brings
   tables/, plots/        made from the records alone, as claims.md, report.md and index.html are
 """
@@ -49,6 +50,11 @@ class Results:
     def plots(self) -> Path:
         """Folder of the plots."""
         return self.folder / "plots"
+
+    @property
+    def kept(self) -> Path:
+        """Folder of what was last shown of each table, see `cardinality.report.kept`."""
+        return self.folder / "kept"
 
     def holds(self, name: str) -> Path:
         """Folder that says who computes a run, see `cardinality.execution.holds`."""
