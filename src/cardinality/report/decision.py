@@ -44,7 +44,7 @@ def _single(verdict: Verdict, protocol: str) -> str:
         "supported": "the runs support that",
         "contradicted": "the runs contradict that",
         "undecided": "the runs leave undecided whether",
-        "not run": "nothing yet: no run is there for",
+        "not run": "nothing yet: of the seeds that its scale states no run is there for",
     }[verdict.decision]
     lowered = text[:1].lower() + text[1:]
     if verdict.decision == "not run":
