@@ -1,6 +1,8 @@
 """A checkpoint is held to its run, its images and its bytes; what is not sound is set aside."""
 
+import hashlib
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Stopped
 from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer
+from cardinality.training.weights import weights_checksum
 from tests.tiny import PLACE
 
 
@@ -38,7 +41,7 @@ def images(run: Run, data_root: Path) -> Images:
 
 @pytest.fixture
 def path(run: Run, images: Images, tmp_path: Path) -> Path:
-    """The checkpoint of a run after its first epoch."""
+    """The checkpoint of a run in its second epoch."""
     path = tmp_path / "checkpoints" / f"{run.name}.pt"
     stop_after_first(run, images, path)
     return path
@@ -56,8 +59,6 @@ def stop_after_first(run: Run, images: Images, path: Path) -> None:
 
 def edited(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Change a checkpoint's state and give it the checksum of what it has become."""
-    import hashlib
-
     header, content = read_checkpoint(path)
     state = torch.load(io.BytesIO(content), weights_only=True)
     change(state)
@@ -108,6 +109,16 @@ def _another_schedule(state: dict[str, Any]) -> None:
     state["scheduler"]["last_epoch"] += 1
 
 
+def _another_step(state: dict[str, Any]) -> None:
+    state["part"]["steps"] += 1
+    state["scheduler"]["last_epoch"] += 1
+
+
+def _more_steps_than_an_epoch_has(state: dict[str, Any]) -> None:
+    state["part"]["steps"] += 3
+    state["scheduler"]["last_epoch"] += 3
+
+
 def _another_net(state: dict[str, Any]) -> None:
     state["net"]["fc.weight"] = state["net"]["fc.weight"][:, :1]
 
@@ -117,7 +128,16 @@ def _nothing(state: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [_fewer_errors, _one_epoch_too_many, _another_schedule, _another_net, _nothing]
+    "change",
+    [
+        _fewer_errors,
+        _one_epoch_too_many,
+        _another_schedule,
+        _another_step,
+        _more_steps_than_an_epoch_has,
+        _another_net,
+        _nothing,
+    ],
 )
 def test_a_state_that_does_not_hold_together_is_refused(
     run: Run, images: Images, path: Path, change: Callable[[dict[str, Any]], None]
@@ -154,7 +174,9 @@ def test_sittings_tell_where_each_part_of_a_run_was_computed(
     record = results.read(run.name)
     assert record is not None
     parts = [(s.device, s.clean, s.first_epoch, s.last_epoch) for s in record.sittings]
-    assert parts == [("a CPU", True, 1, 1), ("another", False, 2, 2)]
+    # It was stopped after the first of three steps of the second epoch.
+    assert parts == [("a CPU", True, 1, 2), ("another", False, 2, 2)]
+    assert [sitting.passes for sitting in record.sittings] == pytest.approx([4 / 3, 2 / 3])
     assert all((s.cpu_seconds or 0) > 0 for s in record.sittings)
     assert not results.checkpoint(run.name).exists()
     assert not results.progress(run.name).exists()
@@ -180,8 +202,43 @@ def test_a_run_that_was_killed_before_its_record_keeps_its_bits(
     assert len(record.sittings) == 1
 
 
+def test_a_checkpoint_of_format_1_is_gone_on_from(run: Run, images: Images, tmp_path: Path) -> None:
+    """It was taken at an epoch's end alone, and knew no parts."""
+    path, old = tmp_path / "new.pt", tmp_path / "old.pt"
+    trainer = Trainer(run, images)
+
+    def copied(epochs: float) -> None:
+        if epochs == 1 and len(trainer.epochs) == 1:
+            _as_format_1(path, old)
+
+    train(trainer, path, copied, Watch(PLACE, trainer.device))
+    again = Trainer(run, images)
+    before = restore(again, old)
+    train(again, old, lambda _epochs: None, Watch(PLACE, again.device), before)
+    assert weights_checksum(again.net) == weights_checksum(trainer.net)
+    assert [epoch.train_loss for epoch in again.epochs] == [
+        epoch.train_loss for epoch in trainer.epochs
+    ]
+
+
+def _as_format_1(path: Path, old: Path) -> None:
+    """A checkpoint as it was written before."""
+    header, content = read_checkpoint(path)
+    state = torch.load(io.BytesIO(content), weights_only=True)
+    assert state.pop("part") is None
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    keys = header.model_dump(mode="json") | {
+        "format": 1,
+        "sha256": hashlib.sha256(buffer.getvalue()).hexdigest(),
+    }
+    del keys["part"]
+    old.write_bytes(json.dumps(keys).encode() + b"\n" + buffer.getvalue())
+
+
 def test_a_header_is_read_without_the_rest(path: Path) -> None:
     header, _ = read_checkpoint(path)
     assert isinstance(header, Header)
     assert header.epochs == 1
+    assert header.part == pytest.approx(1 / 3)
     assert path.stat().st_size > 100_000

@@ -17,6 +17,9 @@ from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host.machine import Precision
 from cardinality.nets.network import build
+from cardinality.results.progress import read_header
+from cardinality.training import checkpoint
+from cardinality.training import trainer as trainer_module
 from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Diverged, Stopped
 from cardinality.training.numerics import exact_float32, forward
@@ -43,10 +46,10 @@ def images(run: Run, data_root: Path) -> Images:
     return load_images(run.data)
 
 
-def finished(run: Run, images: Images, checkpoint: Path) -> Trainer:
+def finished(run: Run, images: Images, path: Path) -> Trainer:
     trainer = Trainer(run, images)
-    before = restore(trainer, checkpoint) if checkpoint.exists() else ()
-    train(trainer, checkpoint, nothing, Watch(PLACE, trainer.device), before)
+    before = restore(trainer, path) if path.exists() else ()
+    train(trainer, path, nothing, Watch(PLACE, trainer.device), before)
     return trainer
 
 
@@ -86,6 +89,69 @@ def test_stopped_and_resumed_is_as_if_untouched(
     resumed = finished(run, images, tmp_path / "stopped")
     assert figures(resumed) == figures(untouched)
     assert weights_checksum(resumed.net) == weights_checksum(untouched.net)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_stopped_after_every_step_and_between_evaluations_is_as_if_untouched(
+    run: Run,
+    images: Images,
+    tmp_path: Path,
+    precision: Precision,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = replace(run, numerics=replace(run.numerics, precision=precision))
+    # The 40 test images in 3 batches, of which a stop is heard between two.
+    monkeypatch.setattr(trainer_module, "EVALUATION_BATCH", 16)
+    untouched = finished(run, images, tmp_path / "untouched")
+    path, told, stops = tmp_path / "stopped", -1.0, set[tuple[float, bool]]()
+
+    def stop(epochs: float) -> None:
+        """Once after each step, and once where the same is told again: inside an evaluation."""
+        nonlocal told
+        place, told = (epochs, epochs == told), epochs
+        if epochs > 0 and place not in stops:
+            stops.add(place)
+            raise Stopped
+
+    stopped = True
+    while stopped:
+        trainer, told = Trainer(run, images), -1.0
+        before = restore(trainer, path) if path.exists() else ()
+        torch.manual_seed(99)  # another process would be in another state
+        try:
+            train(trainer, path, stop, Watch(PLACE, trainer.device), before)
+            stopped = False
+        except Stopped:
+            continue
+    assert len(stops) == 2 * (3 + 1)
+    assert figures(trainer) == figures(untouched)
+    assert weights_checksum(trainer.net) == weights_checksum(untouched.net)
+    assert all(epoch.seconds > epoch.input_seconds > 0 for epoch in trainer.epochs)
+
+
+def test_a_checkpoint_is_taken_inside_an_epoch_when_it_is_time(
+    run: Run, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(Exception):
+        """It leaves no time to keep anything."""
+
+    def kill(epochs: float) -> None:
+        if epochs >= 2:
+            raise Killed
+
+    untouched = finished(run, images, tmp_path / "untouched")
+    parts: dict[float, list[float]] = {}
+    for every in (600.0, 0.0):
+        monkeypatch.setattr(checkpoint, "EVERY", every)
+        trainer, path = Trainer(run, images), tmp_path / f"{every}"
+        with pytest.raises(Killed):
+            train(trainer, path, kill, Watch(PLACE, trainer.device))
+        header = read_header(path)
+        parts[every] = [header.epochs, header.part]
+        resumed = finished(run, images, path)
+        assert figures(resumed) == figures(untouched)
+        assert weights_checksum(resumed.net) == weights_checksum(untouched.net)
+    assert parts == {600.0: [1, 0.0], 0.0: [1, pytest.approx(2 / 3)]}
 
 
 def test_every_step_of_an_epoch_is_told_and_every_image_is_seen(run: Run, images: Images) -> None:

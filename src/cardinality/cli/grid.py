@@ -367,9 +367,14 @@ def doctor_command(
     device: ComputeOn = "auto",
     results: ResultsOption = None,
     data: DataOption = None,
+    preempted: Annotated[
+        bool,
+        typer.Option("--preempt", help="Kill short runs for a minute, and compare their bits."),
+    ] = False,
 ) -> None:
     """Check this machine before hours are spent on it: a line a check, status 1 if one fails."""
     from cardinality.cli.doctor import examine
+    from cardinality.cli.preempt import preempt
     from cardinality.common.notes import note
     from cardinality.experiment.plan import possible_plans
     from cardinality.host.machine import detect
@@ -388,8 +393,9 @@ def doctor_command(
     if not plans:
         raise UserError(f"{ablation or protocol}: trains nothing, so there is nothing to check")
     found = Results((results or workspace() / "results") / plans[0].protocol_name)
+    found_by = preempt(plans, machine) if preempted else examine(plans, machine, found.folder)
     passed = True
-    for finding in examine(plans, machine, found.folder):
+    for finding in found_by:
         passed &= finding.passed
         state = "pass" if finding.passed else "FAIL"
         print(f"{state}  {finding.check:20}  {finding.detail}", flush=True)

@@ -25,8 +25,11 @@ class Batches(Protocol):
         """How many images there are."""
         ...
 
-    def epoch(self, generator: torch.Generator, batch: int) -> Iterator[Batch]:
-        """Every image once, in random order and augmented, all drawn from a CPU generator."""
+    def epoch(self, generator: torch.Generator, batch: int, skip: int = 0) -> Iterator[Batch]:
+        """Every image once, in random order and augmented, all drawn from a CPU generator.
+
+        Of an epoch that goes on the first ``skip`` batches are left out; what is drawn is the same.
+        """
         ...
 
     def plain(self, size: int) -> Iterator[Batch]:

@@ -34,6 +34,10 @@ class Choices:
         mirrored = torch.rand(n, generator=generator) < (0.5 if flip else 0.0)
         return cls(moves[0], moves[1], mirrored)
 
+    def __getitem__(self, chosen: slice) -> "Choices":
+        """Those of some images."""
+        return Choices(self.down[chosen], self.right[chosen], self.flip[chosen])
+
 
 class ResidentImages:
     """A set of images on a device.
@@ -64,11 +68,14 @@ class ResidentImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def epoch(self, generator: torch.Generator, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in random order, augmented; see `batches`."""
+    def epoch(
+        self, generator: torch.Generator, batch: int, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in random order, augmented, but for ``skip`` batches; see `batches`."""
         order = torch.randperm(len(self), generator=generator)
         choices = Choices.draw(len(self), self.shift, self.flip, generator)
-        return self.batches(order, choices, batch)
+        left = slice(skip * batch, None)
+        return self.batches(order[left], choices[left], batch)
 
     def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Every image in order, normalised, in batches of ``size``; see `batches`."""
@@ -83,7 +90,7 @@ class ResidentImages:
         """Augmented batches of ``size`` in the given order, the last one with what is left.
 
         Args:
-            order: (N,) indices of the images.
+            order: (n,) indices of the images.
             choices: for the images in that order.
             size: images a batch.
 

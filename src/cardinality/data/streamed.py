@@ -109,6 +109,11 @@ class Choices:
             colour = Colour.draw(n, data.jitter, data.lighting, generator)
         return cls(crop, mirrored, colour)
 
+    def __getitem__(self, chosen: slice) -> "Choices":
+        """Those of some images."""
+        colour = None if self.colour is None else self.colour[chosen]
+        return Choices(self.crop[chosen], self.flip[chosen], colour)
+
 
 class StreamedImages:
     """Class folders on their way to a device.
@@ -164,11 +169,14 @@ class StreamedImages:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def epoch(self, generator: torch.Generator, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in random order, augmented; see `batches`."""
+    def epoch(
+        self, generator: torch.Generator, batch: int, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in random order, augmented, but for ``skip`` batches; see `batches`."""
         order = torch.randperm(len(self), generator=generator)
         choices = Choices.draw(len(self), self.data, self.flip, generator)
-        return self.batches(order, choices, batch)
+        left = slice(skip * batch, None)
+        return self.batches(order[left], choices[left], batch)
 
     def batches(
         self, order: Tensor, choices: Choices, size: int
@@ -176,7 +184,7 @@ class StreamedImages:
         """Augmented batches of ``size`` in the given order, the last one with what is left.
 
         Args:
-            order: (N,) indices of the images.
+            order: (n,) indices of the images.
             choices: for the images in that order.
             size: images a batch.
 

@@ -75,7 +75,7 @@ def compute_with(
 
     Any number of drivers may do so in one folder: a run that another computes is waited for, and
     taken over should that one die. A stop lets no run begin and ends those under way; each goes on
-    from its last epoch another time. A run that fails is recorded and stops no other.
+    where it stopped another time. A run that fails is recorded and stops no other.
 
     Args:
         start: starts what computes the runs.

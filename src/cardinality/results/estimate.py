@@ -121,10 +121,10 @@ def stated(protocol: Protocol, machine: Machine) -> Rate:
 def _left(run: Run, results: Results) -> float:
     """Which part of a run is still to be computed."""
     try:
-        done = read_header(results.checkpoint(run.name)).epochs
+        header = read_header(results.checkpoint(run.name))
     except (Unsound, OSError):
         return 1.0
-    return max(0.0, 1 - done / run.epochs)
+    return max(0.0, 1 - (header.epochs + header.part) / run.epochs)
 
 
 def _seconds(record: Record, machine: Machine) -> float:
@@ -135,7 +135,7 @@ def _seconds(record: Record, machine: Machine) -> float:
         if (sitting.device, sitting.cores) == (machine.name, machine.cores)
         and record.alone(sitting)
     ]
-    epochs = sum(sitting.last_epoch - sitting.first_epoch + 1 for sitting in here)
+    epochs = sum(sitting.passes for sitting in here)
     seconds = sum(sitting.wall_seconds for sitting in here)
     return seconds * record.sittings[-1].last_epoch / epochs if epochs else 0.0
 

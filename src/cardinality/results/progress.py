@@ -28,19 +28,21 @@ class Header(Strict):
     """The first line of a checkpoint.
 
     Attributes:
-        format: of the file.
+        format: of the file; up to 1 it was taken at an epoch's end alone.
         run: name of the run.
         data_checksum, data_kind: of the images that it was trained on so far.
         epochs: how many are done.
+        part: of the next one that is done.
         sittings: in which they were computed.
         sha256: of all that follows the line.
     """
 
-    format: Literal[1]
+    format: Literal[1, 2]
     run: str
     data_checksum: Checksum
     data_kind: Kind
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=0)
+    part: float = Field(default=0.0, ge=0, le=1)
     sittings: tuple[Sitting, ...]
     sha256: str
 

@@ -55,8 +55,10 @@ class Sitting(Strict):
         side_by_side: how many runs the driver had going at once, where it is known.
         commit, clean: of the code, and whether the tree outside results/ was as that has it.
         versions: of Python, this suite and the libraries that compute.
-        first_epoch, last_epoch: of those that it computed and that were kept.
-        began, ended: in UTC; ``ended`` is when the last of those epochs was kept.
+        first_epoch, last_epoch: of those that it computed, as a whole or a part, and that were
+            kept.
+        epochs: how many these come to, where it began or ended inside one.
+        began, ended: in UTC; ``ended`` is when the last of them was kept.
         wall_seconds, cpu_seconds: between the two; the second is of all threads and loaders.
         peak_memory: bytes at most, where it is known: of a CPU's process with everything in it,
             of a GPU's tensors.
@@ -74,12 +76,18 @@ class Sitting(Strict):
     versions: dict[str, str]
     first_epoch: int
     last_epoch: int
+    epochs: float | None = Field(default=None, ge=0, exclude_if=lambda value: value is None)
     began: str | None
     ended: str
     wall_seconds: float = Field(ge=0)
     cpu_seconds: float | None = Field(ge=0)
     peak_memory: int | None
     energy: Energy | None = None
+
+    @property
+    def passes(self) -> float:
+        """How many epochs it computed, as parts."""
+        return self.last_epoch - self.first_epoch + 1 if self.epochs is None else self.epochs
 
 
 class Record(Strict):

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import torch
 from cardinality.results.epochs import Epoch, write_epochs
 from cardinality.results.progress import Header, Unsound, read_checkpoint, write_checkpoint
 from cardinality.results.records import Sitting
+from cardinality.training.ends import Stopped
 from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer
+
+# Seconds between two checkpoints inside an epoch: so much a machine that dies takes with it.
+EVERY = 600.0
 
 
 def save(trainer: Trainer, path: Path, sittings: Sequence[Sitting]) -> None:
@@ -21,16 +26,18 @@ def save(trainer: Trainer, path: Path, sittings: Sequence[Sitting]) -> None:
     torch.save(trainer.state_dict(), buffer)
     content = buffer.getvalue()
     header = Header(
-        format=1,
+        format=2,
         run=trainer.run.name,
         data_checksum=trainer.identity.checksum,
         data_kind=trainer.identity.kind,
         epochs=len(trainer.epochs),
+        part=trainer.done - len(trainer.epochs),
         sittings=tuple(sittings),
         sha256=hashlib.sha256(content).hexdigest(),
     )
     write_checkpoint(path, header, content)
-    write_epochs(path.with_suffix(".csv"), trainer.epochs)
+    if trainer.epochs:
+        write_epochs(path.with_suffix(".csv"), trainer.epochs)
 
 
 def restore(trainer: Trainer, path: Path) -> tuple[Sitting, ...]:
@@ -67,9 +74,22 @@ def _check(trainer: Trainer, header: Header, state: dict[str, Any]) -> None:
         raise Unsound("its epochs are not those that it says it has")
     if done > run.epochs:
         raise Unsound(f"it has {done} epochs of {run.epochs}")
-    steps = min(done * trainer.steps, run.training.all_steps(run.data.training_images))
+    steps, part = _steps(trainer, done), state.get("part")
+    if part is not None:
+        if done == run.epochs or not 0 < part["steps"] <= trainer.steps_of(done + 1):
+            raise Unsound(f"{part['steps']} steps of epoch {done + 1} are more than it has")
+        steps += part["steps"]
+        trained = min(part["steps"] * run.training.batch, len(trainer.train_images))
+        if part["tally"]["images"] != trained:
+            raise Unsound(f"its sums are not of {part['steps']} steps")
     if state["scheduler"]["last_epoch"] != steps:
-        raise Unsound(f"its schedule is not where {done} epochs end")
+        raise Unsound(f"its schedule is not where {steps} steps end")
+
+
+def _steps(trainer: Trainer, epochs: int) -> int:
+    """Batches of the first epochs of a run."""
+    training = trainer.run.training
+    return min(epochs * trainer.steps, training.all_steps(len(trainer.train_images)))
 
 
 def train(
@@ -80,7 +100,7 @@ def train(
     before: Sequence[Sitting] = (),
     check: Callable[[], None] = lambda: None,
 ) -> tuple[Sitting, ...]:
-    """Train a run to its end, and keep its state after each epoch.
+    """Train a run to its end, and keep its state: after each epoch, in time, and where it stops.
 
     Args:
         trainer: the run, as it begins or as `restore` left it; it ends with every epoch.
@@ -95,12 +115,31 @@ def train(
 
     Raises:
         Diverged: the loss is not finite.
+        Stopped: it was asked to; its state is kept.
     """
-    first, sittings = len(trainer.epochs) + 1, tuple(before)
-    while len(trainer.epochs) < trainer.run.epochs:
-        on_step(len(trainer.epochs))
-        trainer.train_epoch(on_step)
-        sittings = (*before, watch.sitting(first, len(trainer.epochs)))
+    first, start, part = len(trainer.epochs) + 1, trainer.done, trainer.part
+    sittings, kept = tuple(before), time.monotonic()
+
+    def keep() -> None:
+        nonlocal sittings, kept
+        whole = part is None and trainer.part is None
+        last = len(trainer.epochs) + (trainer.part is not None)
+        sittings = (*before, watch.sitting(first, last, None if whole else trainer.done - start))
         check()
         save(trainer, path, sittings)
+        kept = time.monotonic()
+
+    def after_step(epochs: float) -> None:
+        try:
+            on_step(epochs)
+        except Stopped:
+            keep()
+            raise
+        if time.monotonic() - kept >= EVERY:
+            keep()
+
+    while len(trainer.epochs) < trainer.run.epochs:
+        on_step(trainer.done)
+        trainer.train_epoch(after_step)
+        keep()
     return sittings

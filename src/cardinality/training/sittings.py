@@ -28,8 +28,13 @@ class Watch:
         self.versions = {**place.provenance.versions, **built_with()}
         self.began, self.wall, self.cpu = now(), time.perf_counter(), _cpu_seconds()
 
-    def sitting(self, first_epoch: int, last_epoch: int) -> Sitting:
-        """The sitting as it is now, in which those epochs were computed."""
+    def sitting(self, first_epoch: int, last_epoch: int, epochs: float | None = None) -> Sitting:
+        """The sitting as it is now, in which those epochs were computed.
+
+        Args:
+            first_epoch, last_epoch: of those that it computed, as a whole or a part.
+            epochs: how many these come to, where they are not all whole.
+        """
         joules = self.meter.joules()
         made = self.place.provenance
         return Sitting(
@@ -43,6 +48,7 @@ class Watch:
             versions=self.versions,
             first_epoch=first_epoch,
             last_epoch=last_epoch,
+            epochs=epochs,
             began=self.began,
             ended=now(),
             wall_seconds=time.perf_counter() - self.wall,

@@ -1,6 +1,7 @@
 """Losses and errors, summed on the device, and the one rule by which an image counts as right."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,15 @@ class Tally:
         self.sums += torch.stack([loss.detach().double() * len(labels), *wrong])
         self.images += len(labels)
         return right
+
+    def state_dict(self) -> dict[str, Any]:
+        """The sums so far."""
+        return {"sums": self.sums.cpu(), "images": self.images, "classes": self.classes}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from sums that `state_dict` gave."""
+        self.sums.copy_(state["sums"])
+        self.images, self.classes = state["images"], state["classes"]
 
     def check(self, when: str) -> None:
         """See that every loss so far was finite; a sum keeps what was not.

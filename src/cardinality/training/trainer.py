@@ -1,7 +1,6 @@
 """One run's net, optimiser and data: an epoch at a time, the same for every scale and device."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
@@ -22,6 +21,7 @@ from cardinality.results.epochs import Epoch
 from cardinality.results.images import Correct
 from cardinality.training.ends import Diverged
 from cardinality.training.numerics import forward, prepare_process
+from cardinality.training.part import Part
 from cardinality.training.schedule import scheduler
 from cardinality.training.tally import Tally
 
@@ -63,55 +63,75 @@ class Trainer:
         self.steps = run.training.steps_an_epoch(len(self.train_images))
         self.scheduler = scheduler(self.optimizer, run.training, len(self.train_images))
         self.epochs: list[Epoch] = []
+        self.part: Part | None = None
         # Which of the test images the last epoch got right.
         self.correct: Correct | None = None
 
+    @property
+    def done(self) -> float:
+        """How many epochs are done, and which part of the next."""
+        number = len(self.epochs)
+        return number if self.part is None else number + self.part.steps / self.steps_of(number + 1)
+
+    def steps_of(self, epoch: int) -> int:
+        """Batches of an epoch: the last one of a training by steps may be cut short."""
+        left = self.run.training.all_steps(len(self.train_images)) - (epoch - 1) * self.steps
+        return min(self.steps, left)
+
     def train_epoch(self, on_step: Callable[[float], None]) -> None:
-        """Train one epoch and evaluate after it.
+        """Train an epoch, or what is left of one that is under way, and evaluate after it.
 
         Args:
-            on_step: told after each batch how many epochs are done; it may raise `Stopped`.
+            on_step: told after each batch how many epochs are done; it may take a checkpoint, and
+                it may raise `Stopped`.
 
         Raises:
             Diverged: the loss is not finite.
         """
-        start, number = time.perf_counter(), len(self.epochs) + 1
-        rate = self.optimizer.param_groups[0]["lr"]
-        train_loss, train_error, waited = self._train(number, on_step)
-        test_loss, top1, top5, self.correct = self.evaluate(self._evaluated_after(number))
+        number = len(self.epochs) + 1
+        if self.part is None:
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.part = Part(self.generator.get_state(), rate, self.device)
+        part = self.part
+        train_loss, train_error = self._train(part, number, on_step)
+        count = self._evaluated_after(number)
+        test_loss, top1, top5, self.correct = self.evaluate(count, lambda: on_step(number))
         if not math.isfinite(test_loss):
             raise Diverged(f"test loss {test_loss} after epoch {number}")
+        self.part = None
         self.epochs.append(
             Epoch(
                 epoch=number,
-                rate=rate,
+                rate=part.rate,
                 train_loss=train_loss,
                 train_error=train_error,
                 test_loss=test_loss,
                 top1_error=top1,
                 top5_error=top5,
                 images=len(self.correct.right),
-                seconds=time.perf_counter() - start,
-                input_seconds=waited,
+                seconds=part.seconds,
+                input_seconds=part.waited,
             )
         )
 
-    def _train(self, number: int, on_step: Callable[[float], None]) -> tuple[float, float, float]:
-        """Train an epoch: mean loss, error in percent, and seconds waited for batches."""
-        tally, training = Tally(self.device), self.run.training
-        left = training.all_steps(len(self.train_images)) - (number - 1) * self.steps
-        steps = min(self.steps, left)
+    def _train(
+        self, part: Part, number: int, on_step: Callable[[float], None]
+    ) -> tuple[float, float]:
+        """Train what is left of an epoch: its mean loss and error in percent."""
+        steps, first, before = self.steps_of(number), part.steps, part.waited
         self.net.train()
-        waited = Waited(self.train_images.epoch(self.generator, training.batch))
-        # The last epoch of a training by steps may be cut short.
-        taken = waited if steps == self.steps else islice(waited, steps)
-        for step, (images, labels) in enumerate(taken, start=1):
-            self.step(images, labels, tally)
+        batches = self.train_images.epoch(self.generator, self.run.training.batch, skip=first)
+        waited = Waited(batches)
+        taken = waited if steps == self.steps else islice(waited, steps - first)
+        for step, (images, labels) in enumerate(taken, start=first + 1):
+            self.step(images, labels, part.tally)
+            part.steps, part.waited = step, before + waited.seconds
             if step % CHECKED_EVERY == 0 or step == steps:
-                tally.check(f"by step {step} of epoch {number}")
+                part.tally.check(f"by step {step} of epoch {number}")
             on_step(number - 1 + step / steps)
-        loss, error, _ = tally.means()
-        return loss, error, waited.seconds
+        part.waited = before + waited.seconds
+        loss, error, _ = part.tally.means()
+        return loss, error
 
     def step(self, images: Tensor, labels: Tensor, tally: Tally) -> None:
         """Train on one batch, as the data set gives it, and count it."""
@@ -130,11 +150,14 @@ class Trainer:
         return min(curve, len(self.test_images))
 
     @torch.no_grad()
-    def evaluate(self, count: int) -> tuple[float, float, float | None, Correct]:
+    def evaluate(
+        self, count: int, between: Callable[[], None] = lambda: None
+    ) -> tuple[float, float, float | None, Correct]:
         """Mean loss, top-1 and top-5 error in percent, and which are right.
 
         Args:
             count: how many test images, from the first on.
+            between: called between two batches.
         """
         self.net.eval()
         tally, right = Tally(self.device), []
@@ -144,6 +167,7 @@ class Trainer:
             right.append(tally.add(loss, logits, labels[:left]))
             if left <= len(labels):
                 break
+            between()
         return *tally.means(), Correct(torch.cat(right).cpu().numpy())
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,9 +181,11 @@ class Trainer:
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "order": self.generator.get_state(),
+            # Inside an epoch where its order is drawn from: it is drawn again.
+            "order": self.generator.get_state() if self.part is None else self.part.order,
             "torch": torch.get_rng_state(),
             "epochs": [asdict(epoch) for epoch in self.epochs],
+            "part": None if self.part is None else self.part.state_dict(),
             "correct": None if self.correct is None else torch.from_numpy(self.correct.right),
         }
 
@@ -171,4 +197,6 @@ class Trainer:
         self.generator.set_state(state["order"])
         torch.set_rng_state(state["torch"])
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
+        part = state.get("part")  # none in checkpoints of format 1
+        self.part = None if part is None else Part.from_state(state["order"], part, self.device)
         self.correct = None if state["correct"] is None else Correct(state["correct"].numpy())
