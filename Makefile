@@ -13,7 +13,7 @@ OPTIONS := --protocol '$(PROTOCOL)' --device '$(DEVICE)' \
 	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(RESULTS),--results '$(RESULTS)') $(if $(DATA),--data '$(DATA)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest release bench test test-report test-faults test-scale lint clean
+.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -66,6 +66,10 @@ report: .venv/.ready
 # What the repository brings: to be listed anew before records are committed.
 manifest: .venv/.ready
 	$(BIN)/python -m cardinality.results.manifest $(patsubst %/runs,%,$(filter-out results/quick/runs,$(wildcard results/*/runs)))
+
+# The figures of these pages, from the committed records.
+readme: .venv/.ready
+	$(BIN)/python -m cardinality.report.readme README.md docs/results.md
 
 # One archive of the committed results; what is in it: docs/data-card.md.
 RELEASE := cardinality-results

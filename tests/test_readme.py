@@ -12,8 +12,12 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from cardinality.architecture.complexity import Complexity, block_parameters, complexity
+from cardinality.architecture.settings import Architecture, Setting
+from cardinality.common.errors import UserError
 from cardinality.experiment.plan import make_plan
 from cardinality.host.machine import Machine
+from cardinality.report.readme import filled
 from cardinality.report.render import render
 from cardinality.results.folder import Results
 from cardinality.results.manifest import MEASURED
@@ -21,6 +25,7 @@ from cardinality.results.manifest import read as read_manifest
 from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text()
+RESULTS = (ROOT / "docs" / "results.md").read_text()
 COMMANDS = sorted(
     {
         line.split("#")[0].strip()
@@ -152,8 +157,7 @@ def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
 
 
 KNOWN = pd.read_csv(ROOT / "tests" / "known" / "revision3.csv")
-# The lines of the README's tables among those runs: setting, depth and shortcuts, and the line
-# that each is compared with.
+# The lines of the tables of revision 3 among those runs: setting, depth and shortcuts.
 LINES = {
     "table3": [(setting, 11, True) for setting in ("1x64d", "2x40d", "4x24d", "8x14d", "32x4d")],
     "table4": [("1x64d", 20, True), ("32x4d", 20, True), ("1x64d", 38, True)]
@@ -170,8 +174,8 @@ def errors(line: tuple[str, int, bool], figure: str = "top1_error") -> pd.Series
 
 
 @pytest.mark.parametrize("name", ["table3", "table4", "residual"])
-def test_the_readmes_results_are_those_of_the_known_runs(name: str) -> None:
-    block = re.search(rf"<!-- {name} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+def test_the_superseded_results_are_those_of_the_known_runs(name: str) -> None:
+    block = re.search(rf"<!-- revision3-{name} -->\n(.*?)<!-- end -->", RESULTS, re.DOTALL)
     assert block is not None
     heading, _, *rows = (line.strip("| ").split(" | ") for line in block[1].splitlines())
     assert len(rows) == len(LINES[name])
@@ -223,8 +227,8 @@ def test_committed_tables_are_what_their_records_render_to(tmp_path: Path) -> No
             assert page == committed.read_text()
 
 
-def test_the_readmes_intervals_follow_from_the_known_runs() -> None:
-    intervals = re.findall(r"−(\d\.\d) ± (\d\.\d)", README.split("t intervals of")[1])[:4]
+def test_the_superseded_intervals_follow_from_the_known_runs() -> None:
+    intervals = re.findall(r"−(\d\.\d) ± (\d\.\d)", RESULTS.split("t intervals of")[1])[:4]
     reference = errors(LINES["table3"][0])
     for line, (mean, half) in zip(LINES["table3"][1:], intervals, strict=True):
         differences = errors(line) - reference
@@ -232,6 +236,67 @@ def test_the_readmes_intervals_follow_from_the_known_runs() -> None:
         assert (interval.low + interval.high) / 2 == pytest.approx(-float(mean), abs=0.051)
         assert (interval.high - interval.low) / 2 == pytest.approx(float(half), abs=0.051)
         assert interval.high < 0
+
+
+@pytest.mark.parametrize("page", [README, RESULTS], ids=["README", "results"])
+def test_the_figures_are_those_of_the_committed_records(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make readme` would change nothing."""
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(ROOT))
+    assert filled(page) == page
+
+
+def test_a_mark_that_names_no_figure_is_a_mistake() -> None:
+    with pytest.raises(UserError, match="<!-- tabel3 -->: no such block; allowed: ledger, claims"):
+        filled("<!-- tabel3 -->\n<!-- end -->")
+
+
+SAMPLE = pd.read_csv(ROOT / "paper_tables" / "reference" / "quick-table3.csv")
+
+
+def test_what_looks_odd_is_so() -> None:
+    means = SAMPLE.groupby(["depth", "setting"]).error.mean()
+    one, many = re.findall(r"\((\d\d\.\d) and (\d\d\.\d) %\)", RESULTS)
+    for setting, shown in (("1x64d", one), ("32x4d", many)):
+        for depth, text in zip((11, 20), shown, strict=True):
+            assert means[depth, setting] == pytest.approx(float(text), abs=0.051)
+    gains = re.search(r"\((\d\.\d) points against (\d\.\d)\)", RESULTS)
+    assert gains is not None
+    for depth, text in zip((20, 11), gains.groups(), strict=True):
+        gain = means[depth, "1x64d"] - means[depth, "32x4d"]
+        assert gain == pytest.approx(float(text), abs=0.051)
+
+
+def count(setting: str, depth: int = 50) -> Complexity:
+    """Of a net at ImageNet's scale, or with 29 layers at CIFAR's."""
+    if depth == 29:
+        return complexity(Architecture(Setting.parse(setting), depth, "cifar", classes=10), 32)
+    return complexity(Architecture(Setting.parse(setting), depth), 224)
+
+
+def test_each_published_figure_that_is_in_error_is_counted_again() -> None:
+    shown = {
+        cells[0]: int(cells[2].replace(",", ""))
+        for line in RESULTS.splitlines()
+        if re.match(r"\| Table \d, ", line) and len(cells := line.strip("| ").split(" | ")) > 3
+    }
+    expected = {
+        "Table 1, ResNet-50, parameters": count("1x64d").params,
+        "Table 7, ResNeXt-29 16x64d, parameters": count("16x64d", 29).params,
+        'Table 2, 8x14d, "preserved"': block_parameters(Setting(8, 14)),
+        'Table 4, 1x100d, "2 times"': block_parameters(Setting(1, 100)),
+        'Table 4, ResNet-200, "2 times"': count("1x64d", 200).macs,
+    }
+    assert shown == expected
+    # The reasons that are given.
+    assert abs(block_parameters(Setting(1, 99)) - 139264) < 141200 - 139264
+    assert 1 - expected['Table 4, ResNet-200, "2 times"'] / (
+        2 * count("1x64d", 101).macs
+    ) == pytest.approx(0.038, abs=0.0005)
+    others = [count(setting, 101).params for setting in ("1x100d", "2x64d", "64x4d")]
+    assert [round(count / 1e6, 1) for count in sorted(others)] == [83.5, 84.2, 85.6]
+    assert count("1x64d", 200).params / 1e6 == pytest.approx(64.7, abs=0.05)
 
 
 BENCHMARKS = re.findall(r"^\| \[.+\]\(results/bench/(.+)\.md\) \| (.+) \|$", README, re.MULTILINE)

@@ -412,17 +412,18 @@ def overview_lines(everything: Sequence[Judged]) -> list[dict[str, str]]:
             else difference(verdict.evidence.paper, 2),
         }
         for judged in everything:
-            line[judged.name] = _short(judged.verdicts[place])
+            line[judged.name] = short(judged.verdicts[place])
         lines.append(line)
     return lines
 
 
-def _short(verdict: Verdict) -> str:
+def short(verdict: Verdict) -> str:
+    """A verdict with its effect and its pairs, as a cell."""
     if verdict.decision == "not run":
         return "not run"
     late = ", after the fact" if verdict.after_the_fact else ""
-    mark = "**" if verdict.final else "*"
-    interim = "" if verdict.final else ", interim"
+    mark = "*" if verdict.state == "interim" else "**"
+    interim = ", interim" if verdict.state == "interim" else ""
     evidence = verdict.evidence
     return (
         f"{mark}{verdict.decision}{interim}{late}{mark}:"

@@ -133,12 +133,13 @@ def judge_plans(
     """Judge the claims that a protocol asks by the records of some of its tables; see above."""
     asked = claims_of(plans[0].protocol, claims)
     plans, found = _recorded(plans, results)
-    paper = {plan.ablation_name: _paper(plan) for plan in plans}
+    paper = {plan.ablation_name: paper_of(plan) for plan in plans}
     judged = ledger(asked, plans, found.done, found.diverged, paper, others)
     return Judged(asked, tuple(plans), found, judged, results)
 
 
-def _paper(plan: Plan) -> Published:
+def paper_of(plan: Plan) -> Published:
+    """The paper's figures of a table, by cell."""
     figures = published(plan)
     lines = [] if figures is None else figures.lines.to_dict("records")
     return paper_figures({str(key): value for key, value in line.items()} for line in lines)

@@ -1,0 +1,148 @@
+"""The figures of README.md and docs/results.md, from the records that the repository brings.
+
+`make readme` writes them. Each stands between two marks, ``<!-- NAME -->`` and ``<!-- end -->``.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from cardinality.analysis.claims import read_claims
+from cardinality.analysis.verdicts import Verdict, judge
+from cardinality.common import workspace
+from cardinality.common.errors import UserError
+from cardinality.common.files import read_text, written_aside
+from cardinality.report import reference
+from cardinality.report.claims_page import DOUBLING, REASONS, overview_lines, short
+from cardinality.report.judged import Judged, judge_protocol, paper_of, plans_of
+from cardinality.report.markdown import columns_of, number, to_markdown
+from cardinality.results.folder import Results
+
+LARGEST = 1_000_000  # bytes
+# The scale whose grid the repository brings, and the sample of the one that is typed first.
+SCALE, SAMPLED = "cifar10-small", "quick"
+BLOCK = re.compile(r"<!-- (?P<name>(?!end)\w+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
+# Columns of Table 3.
+SHOWN = (
+    *("setting", "depth", "params, M", "top-1 error, %", "n", "Δ top-1", "train error, %"),
+    *("paper, ImageNet: depth", "its Δ top-1"),
+)
+
+
+def blocks() -> dict[str, Callable[[], str]]:
+    """What makes each block."""
+    return {"ledger": ledger, "claims": claims, "effort": effort, "table3": table3}
+
+
+def claims() -> str:
+    """Every claim, each with its verdict on the sample and on the committed grid."""
+    return _ledger(primary=False)
+
+
+def ledger() -> str:
+    """The primary claims alone, and how much of the grid is there."""
+    judged = _grid()
+    asked = {run.name for plan in judged.plans for run in plan.runs()}
+    state = f"Of the {len(asked)} runs of `{SCALE}` {len(judged.found.done)} are there."
+    return f"{_ledger(primary=True)}\n\n{state}"
+
+
+def _ledger(primary: bool) -> str:
+    judged, (sample, seeds) = _grid(), _sample()
+    theirs = {verdict.claim: verdict for verdict in sample}
+    lines = []
+    for verdict, line in zip(judged.verdicts, overview_lines([judged]), strict=True):
+        if verdict.family != "primary" and primary:
+            continue
+        doubling = verdict.evidence.unit == DOUBLING and verdict.evidence.paper is not None
+        lines.append(
+            {
+                "claim": verdict.text,
+                "paper, ImageNet": line["paper"] + (" a doubling of C" if doubling else ""),
+                f"patches, up to {seeds} seeds": short(theirs[verdict.claim]),
+                "CIFAR-10, five seeds stated": short(verdict),
+                "seeds to find the paper's effect": _needed(judged, verdict),
+            }
+        )
+    return to_markdown(columns_of(lines))
+
+
+def _needed(judged: Judged, verdict: Verdict) -> str:
+    """How many seeds decide a claim that is undecided, at the grid's scale."""
+    for needed in judged.ledger.needed:
+        if needed.claim == verdict.claim:
+            return str(needed.seeds) if needed.seeds is not None else REASONS[needed.why]
+    return "not planned yet" if verdict.decision == "not run" else "decided"
+
+
+def effort() -> str:
+    """What the committed runs took: on what, and for how long."""
+    lines = []
+    for folder in sorted((workspace.workspace() / "results").glob("*/manifest.sha256")):
+        records = list(Results(folder.parent).finished())
+        sittings = [sitting for record in records for sitting in record.sittings]
+        measured = sum(sitting.energy is not None for sitting in sittings)
+        lines.append(
+            {
+                "scale": f"`{folder.parent.name}`",
+                "runs": str(len(records)),
+                "device": ", ".join(sorted({sitting.device for sitting in sittings})),
+                "hours of CPU": number(sum(each.cpu_seconds or 0 for each in sittings) / 3600, 1),
+                "hours by the clock, a run after the other": number(
+                    sum(each.wall_seconds or 0 for each in sittings) / 3600, 1
+                ),
+                "energy": f"measured in {measured} sittings" if measured else "not measured",
+            }
+        )
+    return to_markdown(columns_of(lines))
+
+
+def table3() -> str:
+    """Table 3 of the committed grid."""
+    page = read_text(workspace.workspace() / "results" / SCALE / "tables" / "table3.md", LARGEST)
+    lines = page.splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
+    heading, _, *rest = rows
+    cells = [dict(zip(heading, row, strict=True)) for row in rest if len(row) == len(heading)]
+    return to_markdown(columns_of([{name: row[name] for name in SHOWN} for row in cells]))
+
+
+def _grid() -> Judged:
+    return judge_protocol(SCALE, Results(workspace.workspace() / "results" / SCALE))
+
+
+def _sample() -> tuple[tuple[Verdict, ...], int]:
+    """The verdicts on the reference sample, all tables together, and how many seeds it has."""
+    plans = [plan for plan in plans_of(SAMPLED) if reference.read(plan) is not None]
+    found = {plan.ablation_name: reference.read(plan) for plan in plans}
+    outcomes = {name: sample.outcomes for name, sample in found.items() if sample is not None}
+    papers = {plan.ablation_name: paper_of(plan) for plan in plans}
+    seeds = max(sample.seeds for sample in found.values() if sample is not None)
+    return judge(read_claims(), outcomes, papers), seeds
+
+
+def filled(text: str) -> str:
+    """A page with its blocks as the records have them now.
+
+    Raises:
+        UserError: a mark names no block.
+    """
+    makers = blocks()
+
+    def made(found: re.Match[str]) -> str:
+        if found["name"] not in makers:
+            allowed = ", ".join(makers)
+            raise UserError(f"<!-- {found['name']} -->: no such block; allowed: {allowed}")
+        return f"<!-- {found['name']} -->\n{makers[found['name']]()}\n<!-- end -->"
+
+    return BLOCK.sub(made, text)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        page = Path(name)
+        whole = filled(read_text(page, LARGEST))
+        with written_aside(page) as part:
+            part.write_text(whole, encoding="utf-8")
+        print(f"wrote {page}")
