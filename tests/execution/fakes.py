@@ -15,6 +15,7 @@ from pathlib import Path
 from cardinality.common.errors import UserError
 from cardinality.common.files import written_aside
 from cardinality.execution import driver, holds
+from cardinality.execution import job as jobs
 from cardinality.execution.contract import Compute, Report
 from cardinality.execution.display import Display
 from cardinality.execution.driver import compute_with, missing
@@ -99,6 +100,22 @@ def shorten_leases() -> None:
     if LEASE in os.environ:
         holds.LEASE = float(os.environ[LEASE])
         holds.RENEWED, driver.ELSEWHERE = holds.LEASE / 5, 0.2
+
+
+def job(workspace: str, order: str) -> str:
+    """What a cluster's job calls, with fake runs, on a node like the machine of `plan_runs`."""
+    return on_node(Machine("cpu", "a CPU", 2, False), workspace, order)
+
+
+def old_node(workspace: str, order: str) -> str:
+    """The same on a node without the instructions that the cluster was said to have."""
+    return on_node(Machine("cpu", "an old CPU", 1, False), workspace, order)
+
+
+def on_node(node: Machine, workspace: str, order: str) -> str:
+    """Carry an order out with fake runs."""
+    setattr(jobs, "detect", lambda _device: node)  # noqa: B010 -- in a process of its own
+    return jobs.carry_out(workspace, order, lambda _device: ready())
 
 
 def broken() -> Compute:
