@@ -1,145 +1,204 @@
-"""A scheduler in a folder: sbatch, squeue, scancel, scontrol and srun, enough of them for submitit.
+"""A scheduler in the process of the test: sbatch, squeue, scontrol and srun, enough for submitit.
 
-``install`` writes a program for each, to be put first in PATH. Jobs are processes of this machine;
-one that is put back into the queue begins anew under its number.
+`Scheduler` writes a program for each into a folder, to be put first in PATH; they hand on what they
+are told, with their environment. A job is a process that is forked from one with all imports done,
+and does what the script's last word says, `python -m submitit.core._submit FOLDER`. One that is put
+back into the queue is killed, and begins anew under its number.
 """
 
+import json
+import multiprocessing
 import os
 import re
 import shlex
 import signal
-import subprocess
+import socketserver
 import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-NAMES = ("sbatch", "squeue", "scancel", "scontrol", "srun")
+PROGRAMS = ("sbatch", "squeue", "scontrol", "srun")
+# As every program is: it needs no more than a moment to start.
+PROGRAM = """\
+#!/bin/sh
+exec {python} -I -S -c '
+import json, os, socket, sys
+with socket.create_connection(("127.0.0.1", {port})) as line:
+    line.sendall(json.dumps([sys.argv[1:], dict(os.environ)]).encode() + b"\\n")
+    code, text = json.loads(line.makefile().read())
+(sys.stderr if code else sys.stdout).write(text)
+sys.exit(code)
+' {name} "$@"
+"""
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(
+    ["submitit.core.submission", "cardinality.execution.job", "tests.execution.fakes"]
+)
 
 
-def install(folder: Path) -> Path:
-    """Write the programs, and give the folder that they lie in."""
-    programs = folder / "bin"
-    programs.mkdir(parents=True)
-    (folder / "jobs").mkdir()
-    for name in NAMES:
-        path = programs / name
-        words = (sys.executable, str(Path(__file__).resolve()), name, str(folder))
-        path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-        path.chmod(0o755)
-    return programs
+@dataclass
+class Job:
+    """A job: what it is told, and how it is.
+
+    Attributes:
+        number: as the queue has it.
+        environment: of its processes.
+        folder: of submitit's files.
+        output, error: files of what it prints.
+        state: as the queue has it.
+        process: of its present life.
+        lives: how often it has begun.
+        back: whether it was put back.
+    """
+
+    number: str
+    environment: dict[str, str]
+    folder: str
+    output: str
+    error: str
+    state: str = "PENDING"
+    process: ForkServerProcess | None = None
+    lives: int = 0
+    back: bool = False
+
+    def live(self) -> None:
+        """Be computed: once, and again as often as it is put back."""
+        while self.state == "PENDING":
+            self.process = FORKED.Process(target=compute, args=(self,))
+            self.lives, self.back = self.lives + 1, False
+            self.process.start()
+            self.state = "RUNNING"
+            self.process.join()
+            if self.back:
+                self.state = "PENDING"
+            elif self.state == "RUNNING":
+                self.state = "FAILED" if self.process.exitcode else "COMPLETED"
+
+    def tell(self, number: signal.Signals) -> None:
+        """Send its process a signal."""
+        assert self.process is not None
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def end(self, state: str) -> None:
+        """Kill it, for a reason that the queue tells; with none it is put back."""
+        self.back, self.state = not state, state or "RUNNING"
+        self.tell(signal.SIGKILL)
 
 
-def jobs(folder: Path) -> dict[str, Path]:
-    """Every job that has not ended, by number."""
-    return {path.name: path for path in (folder / "jobs").iterdir() if path.name[0].isdigit()}
-
-
-def sbatch(folder: Path, script: str) -> None:
-    """Begin a job, or an array of them."""
-    text = Path(script).read_text()
-    number = 1 + max((int(p.name.split("_")[0]) for p in (folder / "log").glob("*")), default=99)
-    (folder / "log").mkdir(exist_ok=True)
-    (folder / "log" / str(number)).write_text(text)
-    array = re.search(r"--array=0-(\d+)", text)
-    count = None if array is None else int(array[1]) + 1
-    for place in range(count or 1):
-        name = f"{number}_{place}" if count else str(number)
-        path = folder / "jobs" / name
-        path.write_text("PENDING")
-        subprocess.Popen(
-            [sys.executable, __file__, "run", str(folder), name, script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / "errors").open("a"),
-            start_new_session=True,
-        )
-    print(f"Submitted batch job {number}")
-
-
-def run(folder: Path, name: str, script: str) -> None:
-    """Be a job: once, and again as long as it is put back."""
-    path, (number, _, place) = folder / "jobs" / name, name.partition("_")
-    environment = {**os.environ, "SLURM_JOB_ID": number, "SLURM_RESTART_COUNT": "0"}
-    environment |= {"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
-    if place:
-        environment |= {"SLURM_ARRAY_JOB_ID": number, "SLURM_ARRAY_TASK_ID": place}
-    back = folder / "jobs" / f"back-{name}"
-    while path.exists():
-        back.unlink(missing_ok=True)
-        process = subprocess.Popen(["bash", script], env=environment, start_new_session=True)
-        path.write_text(f"RUNNING {process.pid}")
-        process.wait()
-        if not back.exists():
-            path.unlink(missing_ok=True)
-
-
-def squeue_of(folder: Path) -> dict[str, str]:
-    """The states of all jobs by number."""
-    found = {}
-    for name, path in sorted(jobs(folder).items()):
-        with suppress(FileNotFoundError, IndexError):  # it has just ended
-            found[name] = path.read_text().split()[0]
-    return found
-
-
-def squeue(folder: Path, *_: str) -> None:
-    """Print a number and a state a line."""
-    for name, state in squeue_of(folder).items():
-        print(name, state)
-
-
-def scancel(folder: Path, *words: str) -> None:
-    """End a job, or send it a signal."""
-    sent = next((word.removeprefix("--signal=") for word in words if "--signal" in word), None)
-    for name in (word for word in words if not word.startswith("--")):
-        tell(folder, name, signal.Signals[f"SIG{sent}"] if sent else signal.SIGKILL)
-
-
-def tell(folder: Path, name: str, number: signal.Signals) -> None:
-    """Send a signal to a job's processes; killed ones leave the queue."""
-    path, words = folder / "jobs" / name, [""]
-    while len(words) < 2 and path.exists():
-        time.sleep(0.05)
-        with suppress(FileNotFoundError):  # it has just ended
-            words = path.read_text().split()
-    with suppress(ProcessLookupError, IndexError):
-        os.killpg(int(words[1]), number)
-
-
-def clear(folder: Path) -> None:
-    """End every job, and put none back."""
-    for name, path in jobs(folder).items():
-        (folder / "jobs" / f"back-{name}").unlink(missing_ok=True)
-        words = path.read_text().split()
-        path.unlink(missing_ok=True)
-        with suppress(ProcessLookupError, IndexError):
-            os.killpg(int(words[1]), signal.SIGKILL)
-
-
-def scontrol(folder: Path, command: str, *words: str) -> None:
-    """Say how large arrays may be, or put a job back."""
-    if command == "show":
-        print("MaxArraySize            = 4")
-    elif command == "requeue":
-        (folder / "jobs" / f"back-{words[0]}").touch()
-
-
-def srun(_folder: Path, *words: str) -> None:
-    """Be a job's task; bash, which waits, keeps the group's signals from ending itself."""
-    values, rest = {}, list(words)
-    while rest[0].startswith("--"):
-        option = rest.pop(0)
-        if option in ("--output", "--error"):
-            values[option] = rest.pop(0)
-    whole, place = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    for option, stream in (("--output", 1), ("--error", 2)):
-        name = values[option].replace("%j", os.environ["SLURM_JOB_ID"]).replace("%t", "0")
-        name = name.replace("%A", whole or "").replace("%a", place or "")
+def compute(job: Job) -> None:
+    """Be the process of a job."""
+    os.setsid()
+    for name, stream in ((job.output, 1), (job.error, 2)):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), stream)
-    os.execvp(rest[0], rest)
+    os.environ.clear()
+    os.environ.update(job.environment)
+    from submitit.core.submission import process_job
+
+    process_job(job.folder)
 
 
-if __name__ == "__main__":
-    called, at, *arguments = sys.argv[1:]
-    globals()[called](Path(at), *arguments)
+@dataclass
+class Scheduler:
+    """The controller.
+
+    Attributes:
+        folder: of the programs.
+        largest: MaxArraySize.
+        jobs: every job by number.
+        scripts: what sbatch was given, by time.
+        away: whether it answers nobody, as while it restarts.
+        refused: what sbatch is told instead of a number.
+    """
+
+    folder: Path
+    largest: int = 3
+    jobs: dict[str, Job] = field(default_factory=dict)
+    scripts: list[str] = field(default_factory=list)
+    away: bool = False
+    refused: str = ""
+
+    def __post_init__(self) -> None:
+        scheduler = self
+
+        class Line(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                (name, *words), environment = json.loads(self.rfile.readline())
+                try:
+                    answer = scheduler.answer(name, words, environment)
+                except LookupError as error:
+                    answer = 1, f"{name}: error: {error}\n"
+                self.wfile.write(json.dumps(answer).encode())
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Line)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        self.folder.mkdir()
+        for name in PROGRAMS:
+            path = self.folder / name
+            python, port = shlex.quote(sys.executable), self.server.server_address[1]
+            path.write_text(PROGRAM.format(python=python, port=port, name=name))
+            path.chmod(0o755)
+
+    def answer(self, name: str, words: list[str], environment: dict[str, str]) -> tuple[int, str]:
+        """A program's status and what it prints."""
+        if self.away:
+            raise LookupError("Unable to contact slurm controller (connect failure)")
+        if name == "sbatch":
+            return 0, self.sbatch(Path(words[0]).read_text(), environment)
+        if name == "squeue":
+            return 0, "".join(f"{job.number} {job.state}\n" for job in list(self.jobs.values()))
+        if name == "scontrol" and words[0] == "show":
+            return 0, f"MaxArraySize            = {self.largest}\n"
+        if name == "scontrol" and words[0] == "requeue":
+            self.jobs[words[1]].end("")
+            return 0, ""
+        raise LookupError(f"unknown words {words}")
+
+    def sbatch(self, script: str, environment: dict[str, str]) -> str:
+        """Begin a job, or an array of them."""
+        if self.refused:
+            raise LookupError(self.refused)
+        self.scripts.append(script)
+        found = re.search(r"--array=0-(\d+)", script)
+        places = range(int(found[1]) + 1) if found else [None]
+        assert len(places) <= self.largest
+        for place in places:
+            job = self._job(100 + len(self.scripts), place, script, environment)
+            self.jobs[job.number] = job
+            threading.Thread(target=job.live, daemon=True).start()
+        return f"Submitted batch job {100 + len(self.scripts)}\n"
+
+    def _job(self, number: int, place: int | None, script: str, given: dict[str, str]) -> Job:
+        name = str(number) if place is None else f"{number}_{place}"
+        environment = given | {"SUBMITIT_EXECUTOR": "slurm", "SLURM_NTASKS": "1"}
+        environment |= {"SLURM_JOB_ID": f"{number}{place or 0:03}", "SLURM_PROCID": "0"}
+        if place is None:
+            environment["SLURM_JOB_ID"] = str(number)
+        else:
+            environment |= {"SLURM_ARRAY_JOB_ID": str(number), "SLURM_ARRAY_TASK_ID": str(place)}
+        words = shlex.split(script.splitlines()[-1] or script.splitlines()[-2])
+        output, error = (
+            words[words.index(option) + 1].replace("%A_%a", "%j").replace("%j_%t", f"{name}_0")
+            for option in ("--output", "--error")
+        )
+        return Job(name, environment, words[-1], output, error)
+
+    def close(self) -> None:
+        """End every job, and put none back."""
+        for job in self.jobs.values():
+            if job.process is not None and job.process.is_alive():
+                job.end("CANCELLED")
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def until(true: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for something that takes a moment."""
+    end = time.monotonic() + seconds
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert true()

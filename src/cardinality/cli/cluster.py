@@ -14,11 +14,8 @@ from cardinality.common.text import terminal
 from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cardinality.execution.cluster import Cluster
     from cardinality.execution.driver import Summary
-    from cardinality.execution.job import Order
     from cardinality.experiment.plan import Run
     from cardinality.results.folder import Results
 
@@ -26,85 +23,84 @@ if TYPE_CHECKING:
 AGAIN = 10.0
 
 
-def read_cluster(executor: str, path: Path | None) -> "Cluster | None":
+def read_cluster(
+    executor: str, path: Path | None, dry_run: bool, device: str, jobs: int | None
+) -> "Cluster | None":
     """The file that --executor slurm needs, and no other executor takes.
 
     Raises:
-        UserError: it is missing, is too much, or has something wrong in it.
+        UserError: it is missing, has something wrong in it, or other options say the same.
     """
     if executor == "pool":
-        if path is not None:
-            raise UserError("--cluster: nothing is sent to one; allowed: with --executor slurm")
+        for option, given in (("--cluster", path is not None), ("--dry-run", dry_run)):
+            if given:
+                raise UserError(f"{option}: nothing is sent; allowed: with --executor slurm")
         return None
     if path is None:
         raise UserError("--executor slurm: needs --cluster FILE; docs/scale.md says what is in it")
+    if device != "auto":
+        raise UserError(f"--device: {path} says that; allowed: its key device")
+    if jobs is not None:
+        raise UserError(f"--jobs: {path} says that; allowed: its key array")
     from cardinality.execution.cluster import Cluster
     from cardinality.experiment.reading import load
 
     return load(path, Cluster)
 
 
-def orders(
-    asked: "tuple[str, str, int | None, int | None, int]", found: "Results", cluster: "Cluster"
-) -> "Callable[[Run], Order]":
-    """Makes the order for a run.
-
-    Args:
-        asked: ablation and protocol, names as they are and files by their whole path; how many
-            seeds, the batch and the first seed, as they were given.
-        found: the protocol's results.
-        cluster: where it goes.
-    """
-    from cardinality.data.store import data_root
-    from cardinality.execution.job import Order
-
-    ablation, protocol, seeds, batch, first_seed = asked
-
-    def whole(name: str) -> str:
-        return str(Path(name).absolute()) if name.endswith((".yaml", ".yml")) else name
-
-    def order(run: "Run") -> Order:
-        return Order(
-            run=run.name,
-            ablation=whole(ablation),
-            protocol=whole(protocol),
-            seeds=seeds,
-            batch=batch,
-            first_seed=first_seed,
-            device=cluster.device,
-            precision=cluster.precision,
-            results=str(found.folder.absolute()),
-            data=str(data_root().absolute()),
-            seconds=60.0 * cluster.minutes - cluster.notice,
-        )
-
-    return order
-
-
-def show_script(cluster: "Cluster", found: "Results", count: int) -> None:
+def show_scripts(cluster: "Cluster", found: "Results", count: int) -> None:
     """Print what would be given to sbatch."""
-    from cardinality.execution.slurm import script
+    from cardinality.execution.slurm import logs_of, scripts
 
-    print(script(cluster, found.folder.absolute() / "jobs" / "logs", count))
+    print("\n".join(scripts(cluster, logs_of(found), count)) or "All runs are there.")
 
 
 def send(
     runs: "list[Run]",
     found: "Results",
     cluster: "Cluster",
-    order: "Callable[[Run], Order]",
+    asked: "tuple[str, str, int | None, int | None, int]",
     limit: float | None,
 ) -> "Summary":
-    """Compute runs as jobs, and wait for them, so many seconds at most where it is limited."""
+    """Compute runs as jobs, and wait for them, so many seconds at most where it is limited.
+
+    Args:
+        runs: which.
+        found: the protocol's results.
+        cluster: where they go.
+        asked: ablation and protocol, how many seeds, the batch and the first seed, as given.
+        limit: seconds.
+    """
+    from cardinality.data.store import data_root
     from cardinality.execution.display import Display
     from cardinality.execution.driver import compute_with
+    from cardinality.execution.job import Order
     from cardinality.execution.slurm import Slurm
     from cardinality.execution.stopping import Stop
 
+    ablation, protocol, seeds, batch, first_seed = asked
+    order = Order(
+        run="",
+        ablation=_whole(ablation),
+        protocol=_whole(protocol),
+        seeds=seeds,
+        batch=batch,
+        first_seed=first_seed,
+        device=cluster.device,
+        precision=cluster.precision,
+        results=str(found.folder.absolute()),
+        data=str(data_root().absolute()),
+        seconds=60.0 * cluster.minutes - cluster.notice,
+    )
     executor = Slurm(cluster, found, order, str(workspace().absolute()))
-    print(f"{len(runs)} runs to send, {cluster.array} at once at most.", flush=True)
     with Stop(limit) as stop:
+        print(f"{len(runs)} runs to send, {cluster.array} at once at most.", flush=True)
         return compute_with(lambda: executor, runs, found, Display(runs, 1.0), stop)
+
+
+def _whole(name: str) -> str:
+    """A file by its whole path, a name as it is."""
+    return str(Path(name).absolute()) if name.endswith((".yaml", ".yml")) else name
 
 
 def status_command(

@@ -220,7 +220,7 @@ def run_command(
     ] = False,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
-    from cardinality.cli.cluster import orders, read_cluster, send, show_script
+    from cardinality.cli.cluster import read_cluster, send, show_scripts
     from cardinality.data.store import identify
     from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.driver import missing
@@ -230,16 +230,14 @@ def run_command(
     from cardinality.results.estimate import estimate
 
     limit = None if stop_after is None else parse_duration(stop_after)
-    nodes = read_cluster(executor, cluster)
+    nodes = read_cluster(executor, cluster, dry_run, device, jobs)
     on = None if nodes is None else nodes.machine()
     stated = (ablation, protocol, seeds, device, results, data, batch, first_seed, on)
     plan, found, machine = _open(*stated)
     chosen = plan.select(only, depth, seed)
     absent = missing(chosen, found, retry_failed)
-    if dry_run:
-        if nodes is None:
-            raise UserError("--dry-run: prints a cluster's script; allowed: with --executor slurm")
-        show_script(nodes, found, len(absent))
+    if dry_run and nodes is not None:
+        show_scripts(nodes, found, len(absent))
         return
     if show_committed and _shown_as_brought(plan, found, form):
         return
@@ -252,8 +250,8 @@ def run_command(
     if absent:
         check_files(absent, found.folder)
     if absent and nodes is not None:
-        order = orders((ablation, protocol, seeds, batch, first_seed), found, nodes)
-        summary = send(absent, found, nodes, order, limit)
+        asked = (ablation, protocol, seeds, batch, first_seed)
+        summary = send(absent, found, nodes, asked, limit)
         failed, stopped = summary.failed, summary.stopped
     elif absent:
         jobs = min(len(absent), _jobs(plan, found, machine, jobs))

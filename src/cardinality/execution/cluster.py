@@ -1,7 +1,6 @@
 """What is asked of a cluster for each run, from a YAML file; without Slurm, a GPU or data."""
 
 import re
-from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -22,7 +21,7 @@ class Cluster(Strict):
             which jobs are sent may have something else.
         partition, account, constraint, comment: as Slurm has them.
         time: of a job, such as 24h or 90m; a run that needs more goes on in the next one.
-        gpus: of a run's job, one at most.
+        gpus: of a run's job; one unless stated where the device is a GPU.
         cpus: cores of a run's job.
         memory: of a run's job in GB.
         array: how many jobs run at once at most.
@@ -47,18 +46,18 @@ class Cluster(Strict):
             raise ValueError(f"{value!r}; allowed: hours or minutes, such as 24h or 90m")
         return value
 
-    @field_validator("gpus")
-    @classmethod
-    def _check_gpus(cls, value: int | None) -> int | None:
-        if value is not None and value > 1:
-            raise ValueError(f"{value}; allowed: 1, since a run is computed by one process")
-        return value
-
     @field_validator("partition", "account", "constraint", "comment")
     @classmethod
     def _check_word(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[\w.,:&|\[\]()*@ -]{1,200}", value):
             raise ValueError(f"{value!r:.60}; allowed: letters, digits and .,:&|[]()*@-")
+        return value
+
+    @field_validator("gpus")
+    @classmethod
+    def _check_gpus(cls, value: int | None) -> int | None:
+        if value is not None and value > 1:
+            raise ValueError(f"{value}; allowed: 1, since a run is computed by one process")
         return value
 
     @property
@@ -75,23 +74,3 @@ class Cluster(Strict):
         """The nodes, as far as naming runs needs it."""
         own = self.device == "cpu" and kernel.load() is not None
         return Machine(self.device, "a cluster", self.cpus, self.precision == "bfloat16", own)
-
-    def parameters(self) -> dict[str, Any]:
-        """The same in submitit's words."""
-        asked: dict[str, Any] = {
-            "job_name": "cardinality",
-            "partition": self.partition,
-            "account": self.account,
-            "time": self.minutes,
-            "gpus_per_node": self.gpus,
-            "ntasks_per_node": 1,
-            "cpus_per_task": self.cpus,
-            "mem": None if self.memory is None else f"{self.memory}GB",
-            "constraint": self.constraint,
-            "comment": self.comment,
-            "array_parallelism": self.array,
-            "signal_delay_s": self.notice,
-            "wckey": None,
-            "additional_parameters": {"requeue": True},
-        }
-        return {key: value for key, value in asked.items() if value is not None or key == "wckey"}

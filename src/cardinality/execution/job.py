@@ -6,7 +6,6 @@ that wait in a queue for days survive a new version of the suite, or are refused
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,15 +21,18 @@ from cardinality.execution.contract import Broken, Compute
 from cardinality.execution.display import Display
 from cardinality.execution.driver import Driver
 from cardinality.execution.here import Here
+from cardinality.execution.holds import Holds
 from cardinality.execution.process import torch_on
+from cardinality.execution.scheduler import requeue, this_job
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.plan import Run, make_plan
 from cardinality.host.machine import Device, Machine, Precision, detect
 from cardinality.host.provenance import Place, provenance
 from cardinality.results.folder import Results
 
-# By which Slurm says that a job's time is nearly over. NCCL may catch USR1.
-NEARLY_OVER = signal.SIGUSR2
+# By which Slurm says that a job's time is nearly over: submitit asks for USR2, since NCCL may catch
+# USR1, which some clusters send all the same.
+NEARLY_OVER = (signal.SIGUSR1, signal.SIGUSR2)
 BROKEN = "environment broken: "
 
 
@@ -39,8 +41,8 @@ class Order(Strict):
 
     Attributes:
         run: its name.
-        ablation, protocol: names, or paths as the shell that sent the job had them.
-        seeds, batch, first_seed: as they were given there.
+        ablation, protocol: names, or whole paths.
+        seeds, batch, first_seed: as they were given.
         device, precision: that the cluster was said to have.
         results: the protocol's folder.
         data: where data sets are.
@@ -63,19 +65,19 @@ class Order(Strict):
 class JobStop(Stop):
     """Whether a job is to end; its signals set a flag that is looked at between steps.
 
-    Submitit's own handler, which would write a checkpoint in the midst of whatever is computed and
-    counts how often a job has run out of time, is taken over by this one.
+    It takes the place of submitit's own handler, which would write a checkpoint in the midst of
+    whatever is computed, and puts a job back three times at most.
 
     Attributes:
-        ended: whether Slurm ends the job itself: it was cancelled, or preempted, in which case
-            Slurm puts it back into the queue as well.
+        ended: whether Slurm ends the job itself: it was cancelled; or it was preempted, in which
+            case Slurm puts it back as well.
     """
 
     ended = False
 
     def __enter__(self) -> Self:
         super().__enter__()
-        for number in (NEARLY_OVER, signal.SIGTERM, signal.SIGCONT):
+        for number in (*NEARLY_OVER, signal.SIGTERM, signal.SIGCONT):
             before = signal.signal(number, self._hear)
             self._before.setdefault(number, before)
         return self
@@ -101,17 +103,17 @@ def carry_out(workspace: str, order: str, make_ready: Callable[[Device], Compute
     """The same; ``make_ready`` imports what computes a run."""
     told = Order.model_validate_json(order)
     os.environ[VARIABLE], os.environ["CARDINALITY_DATA"] = workspace, told.data
+    words = said_by(Results(Path(told.results)), told.run)
+    words.unlink(missing_ok=True)  # of the job's life before
     with JobStop(told.seconds) as stop:
         try:
             outcome = _drive(told, stop, make_ready)
         except (Broken, UserError) as error:
             outcome = f"{BROKEN}{one_line(error)}"
         print(f"{told.run}: {outcome}", file=sys.stderr, flush=True)
-        if outcome == "stopped" and not stop.ended:
-            requeue()
-        else:
-            with written_aside(said_by(Results(Path(told.results)), told.run)) as aside:
-                aside.write_text(f"{number()} {outcome}\n", encoding="utf-8")
+        if outcome != "stopped" or stop.ended or not requeue():
+            with written_aside(words) as aside:
+                aside.write_text(f"{this_job()} {outcome}\n", encoding="utf-8")
     return outcome
 
 
@@ -123,6 +125,25 @@ def said_by(results: Results, name: str) -> Path:
 def _drive(told: Order, stop: Stop, make_ready: Callable[[Device], Compute]) -> str:
     """Compute the run, as a driver with one run and no other process does."""
     machine = _machine(told)
+    run, results = _planned(told, machine), Results(Path(told.results))
+    try:
+        compute = make_ready(told.device)
+    except Exception as error:
+        raise Broken(one_line(error)) from error
+    place = Place(provenance(machine), side_by_side=1)
+    with Display([run], 1.0) as display:
+        display.console.quiet = True
+        here = Here(compute, results.folder, place, stop)
+        waits = _was_its_own(results, run)
+        summary = Driver(results, here, display, stop, waits=waits).drive([run])
+    if summary.failed:
+        return "failed"
+    if summary.done:
+        return "done"
+    return "stopped" if summary.stopped else "taken"
+
+
+def _planned(told: Order, machine: Machine) -> Run:
     asked = (told.seeds, told.batch, told.first_seed)
     plan = make_plan(told.ablation, told.protocol, machine, *asked)
     run = next((run for run in plan.runs() if run.name == told.run), None)
@@ -131,17 +152,16 @@ def _drive(told: Order, stop: Stop, make_ready: Callable[[Device], Compute]) -> 
             f"{told.run}: no run of {told.ablation} as this node plans it; allowed: one version of"
             " this suite on all nodes, built alike"
         )
-    results, place = Results(Path(told.results)), Place(provenance(machine), side_by_side=1)
-    with Display([run], 1.0) as display:
-        display.console.quiet = True
-        here = Here(make_ready(told.device), results.folder, place, stop)
-        driver = Driver(results, here, display, stop, waits=False)
-        summary = driver.drive([run])
-    if summary.failed:
-        return "failed"
-    if summary.done:
-        return "done"
-    return "stopped" if summary.stopped else "taken"
+    return run
+
+
+def _was_its_own(results: Results, run: Run) -> bool:
+    """Whether this job had the run in a life that died without a word, on another node perhaps.
+
+    Then the lease is waited for; other holders are left to it.
+    """
+    holder = Holds(results).look(run.name)
+    return holder is not None and holder.job == os.environ.get("SLURM_JOB_ID")
 
 
 def _machine(told: Order) -> Machine:
@@ -158,15 +178,3 @@ def _machine(told: Order) -> Machine:
             " cluster's file what its nodes have"
         )
     return replace(found, bfloat16=wanted)
-
-
-def number() -> str:
-    """This job's, as the queue has it: in an array its place there included."""
-    whole, place = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{whole}_{place}" if whole and place else os.environ["SLURM_JOB_ID"]
-
-
-def requeue() -> None:
-    """Put this job back into the queue."""
-    command = ["scontrol", "requeue", number()]
-    subprocess.run(command, check=True, timeout=60)  # noqa: S603 -- our own words
