@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import written_aside
-from cardinality.execution import driver, holds
+from cardinality.execution import driver, holds, scheduler
+from cardinality.execution import job as jobs
 from cardinality.execution.contract import Compute, Report
 from cardinality.execution.display import Display
 from cardinality.execution.driver import compute_with, missing
@@ -34,6 +35,9 @@ LEASE = "FAKE_LEASE"
 SEEDS, JOBS = "FAKE_SEEDS", "FAKE_JOBS"
 # Seconds that a fake worker takes to get ready, as importing torch would.
 STARTING = 0.4
+
+
+Ready = Callable[[], Compute]
 
 
 class Quiet(Display):
@@ -60,6 +64,10 @@ def compute(
     """
     pairs = (pair.split("=") for pair in os.environ.get(VARIABLE, "").split() if "=" in pair)
     what = dict(pairs).get(str(run.architecture.setting), "done")
+    if what == "once":  # slow, unless it was begun before
+        begun = folder / f"begun-{run.name}"
+        what = "done" if begun.exists() else "long"
+        begun.touch()
     try:
         for step in range(1, 101):
             on_step(step / 100 * run.epochs)
@@ -94,11 +102,40 @@ def ready() -> Compute:
     return compute
 
 
+def at_once() -> Compute:
+    """Get ready without taking any time for it."""
+    shorten_leases()
+    return compute
+
+
 def shorten_leases() -> None:
     """Make leases as short as the environment says."""
     if LEASE in os.environ:
         holds.LEASE = float(os.environ[LEASE])
         holds.RENEWED, driver.ELSEWHERE = holds.LEASE / 5, 0.2
+
+
+def job(workspace: str, order: str) -> str:
+    """What a cluster's job calls, with fake runs, on a node like the machine of `plan_runs`."""
+    return on_node(Machine("cpu", "a CPU", 2, False), workspace, order)
+
+
+def old_node(workspace: str, order: str) -> str:
+    """The same on a node without the instructions that the cluster was said to have."""
+    return on_node(Machine("cpu", "an old CPU", 1, False), workspace, order)
+
+
+def on_node(node: Machine, workspace: str, order: str, ready: Ready | None = None) -> str:
+    """Carry an order out with fake runs, in a process of its own."""
+    setattr(jobs, "detect", lambda _device: node)  # noqa: B010
+    shorten_leases()
+    driver.GRACE, scheduler.BETWEEN = 0.1, 0.05
+    return jobs.carry_out(workspace, order, lambda _device: compute if ready is None else ready())
+
+
+def broken_node(workspace: str, order: str) -> str:
+    """The same where nothing can be imported."""
+    return on_node(Machine("cpu", "a CPU", 2, False), workspace, order, broken)
 
 
 def broken() -> Compute:

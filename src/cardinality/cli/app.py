@@ -13,6 +13,7 @@ import typer
 
 from cardinality.cli.arithmetic import inspect_command, solve_command
 from cardinality.cli.check import verify_command
+from cardinality.cli.cluster import status_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import doctor_command, plan_command, render_command, run_command
 from cardinality.cli.meaning import claims_command, compare_command
@@ -35,6 +36,7 @@ app = typer.Typer(
 for command in (
     plan_command,
     run_command,
+    status_command,
     render_command,
     report_command,
     claims_command,

@@ -11,10 +11,12 @@ import typer
 from cardinality.cli.options import (
     AblationArgument,
     BatchOption,
+    ClusterOption,
     ComputeOn,
     DataOption,
     DepthOption,
     DeviceOption,
+    ExecutorOption,
     FirstSeedOption,
     FormatName,
     FormatOption,
@@ -46,6 +48,7 @@ def _open(
     data: Path | None = None,
     batch: int | None = None,
     first_seed: int = 0,
+    nodes: "Machine | None" = None,
 ) -> "tuple[Plan, Results, Machine]":
     from cardinality.experiment.plan import make_plan
     from cardinality.host.machine import detect
@@ -53,7 +56,7 @@ def _open(
 
     if data is not None:  # workers inherit it
         os.environ["CARDINALITY_DATA"] = str(data.absolute())
-    machine = detect(device)
+    machine = nodes or detect(device)
     plan = make_plan(ablation, protocol, machine, seeds, batch, first_seed)
     folder = (results or workspace() / "results") / plan.protocol_name
     return plan, Results(folder), machine
@@ -210,8 +213,14 @@ def run_command(
     form: FormatOption = "markdown",
     jobs: JobsOption = None,
     first_seed: FirstSeedOption = 0,
+    executor: ExecutorOption = "pool",
+    cluster: ClusterOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the script for the cluster, send nothing.")
+    ] = False,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
+    from cardinality.cli.cluster import read_cluster, send, show_scripts
     from cardinality.data.store import identify
     from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.driver import missing
@@ -221,10 +230,15 @@ def run_command(
     from cardinality.results.estimate import estimate
 
     limit = None if stop_after is None else parse_duration(stop_after)
-    stated = (ablation, protocol, seeds, device, results, data, batch, first_seed)
+    nodes = read_cluster(executor, cluster, dry_run, device, jobs)
+    on = None if nodes is None else nodes.machine()
+    stated = (ablation, protocol, seeds, device, results, data, batch, first_seed, on)
     plan, found, machine = _open(*stated)
     chosen = plan.select(only, depth, seed)
     absent = missing(chosen, found, retry_failed)
+    if dry_run and nodes is not None:
+        show_scripts(nodes, found, len(absent))
+        return
     if show_committed and _shown_as_brought(plan, found, form):
         return
     if chosen and (absent or data is not None):
@@ -235,6 +249,11 @@ def run_command(
     stopped = ""
     if absent:
         check_files(absent, found.folder)
+    if absent and nodes is not None:
+        asked = (ablation, protocol, seeds, batch, first_seed)
+        summary = send(absent, found, nodes, asked, limit)
+        failed, stopped = summary.failed, summary.stopped
+    elif absent:
         jobs = min(len(absent), _jobs(plan, found, machine, jobs))
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         with Stop(limit) as stop:

@@ -64,6 +64,14 @@ JobsOption = Annotated[
         "--jobs", min=1, max=1000, help="Runs side by side; by default as cores and memory allow."
     ),
 ]
+ExecutorOption = Annotated[
+    Literal["pool", "slurm"],
+    typer.Option("--executor", help="Processes of this machine, or jobs of a cluster."),
+]
+ClusterOption = Annotated[
+    Path | None,
+    typer.Option("--cluster", metavar="FILE", help="What the cluster has, for --executor slurm."),
+]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 
 

@@ -10,7 +10,9 @@ from cardinality.data.loaders import fitting, largest_batch
 from cardinality.data.store import cache_folder, data_root
 from cardinality.experiment.plan import Run
 
-INSIDE = ("runs", "failed", "checkpoints", "weights", "images", "holds", "kept", "tables", "plots")
+INSIDE = (
+    "runs", "failed", "checkpoints", "weights", "images", "holds", "kept", "jobs", "tables", "plots"
+)  # fmt: skip
 
 
 def check(runs: Sequence[Run], results: Path) -> None:

@@ -115,6 +115,7 @@ class Driver:
         stop: when to end.
         holds: who else computes; a test has some of its own, as it has a clock.
         clock: seconds.
+        waits: whether runs that others compute are waited for.
     """
 
     def __init__(
@@ -125,9 +126,10 @@ class Driver:
         stop: Stop,
         holds: Holds | None = None,
         clock: Callable[[], float] = time.monotonic,
+        waits: bool = True,
     ) -> None:
         self.results, self.executor, self.display, self.stop = results, executor, display, stop
-        self.holds, self.clock = holds or Holds(results), clock
+        self.holds, self.clock, self.waits = holds or Holds(results), clock, waits
         self.summary = Summary()
         self.waiting: deque[Run] = deque()
         self.under_way = 0
@@ -201,7 +203,8 @@ class Driver:
 
     def _leave(self, run: Run, reason: str) -> None:
         """Leave a run to another, and tell that once."""
-        self.elsewhere[run.name] = run
+        if self.waits:
+            self.elsewhere[run.name] = run
         if run.name not in self.told:
             self.told.add(run.name)
             self.display.ended(run, "taken", reason)

@@ -10,6 +10,7 @@ results/PROTOCOL/
   weights/RUN.safetensors  the weights of a finished one; not in git
   holds/RUN/             who computes an unfinished run; not in git
   kept/                  what was last shown of each table; not in git
+  jobs/RUN.json          which job of a cluster it was given to; not in git
   manifest.sha256        which of these files the repository brings
   tables/, plots/        made from the records alone, as claims.md, report.md and index.html are
 """
@@ -55,6 +56,10 @@ class Results:
     def kept(self) -> Path:
         """Folder of what was last shown of each table, see `cardinality.report.kept`."""
         return self.folder / "kept"
+
+    def job(self, name: str) -> Path:
+        """File that says which job of a cluster a run was given to."""
+        return self.folder / "jobs" / f"{name}.json"
 
     def holds(self, name: str) -> Path:
         """Folder that says who computes a run, see `cardinality.execution.holds`."""
