@@ -111,7 +111,8 @@ def carry_out(workspace: str, order: str, make_ready: Callable[[Device], Compute
         except (Broken, UserError) as error:
             outcome = f"{BROKEN}{one_line(error)}"
         print(f"{told.run}: {outcome}", file=sys.stderr, flush=True)
-        if outcome != "stopped" or stop.ended or not requeue():
+        # What is done has its record, and may have been seen by now.
+        if outcome != "done" and (outcome != "stopped" or stop.ended or not requeue()):
             with written_aside(words) as aside:
                 aside.write_text(f"{this_job()} {outcome}\n", encoding="utf-8")
     return outcome
