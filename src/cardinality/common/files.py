@@ -10,6 +10,7 @@ import shutil
 import socket
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -143,16 +144,18 @@ def refuse_links(path: Path) -> None:
                 )
 
 
-# What `aside_of` adds to a name: the process that writes, its host, and an ending.
-ASIDE = re.compile(r"\.(?P<process>[0-9]+)@(?P<host>.+)\.(?:part|old)$")
+# What `aside_of` adds to a name: the process that writes, its thread, its host, and an ending.
+ASIDE = re.compile(r"\.(?P<process>[0-9]+)(?:-[0-9]+)?@(?P<host>.+)\.(?:part|old)$")
 
 # Seconds by which a file server's clock may be behind.
 SKEW = 3600
 
 
 def aside_of(path: Path) -> Path:
-    """A path beside ``path`` that only this process writes to, and by which it can be told."""
-    return path.with_name(f"{path.name}.{os.getpid()}@{socket.gethostname()}.part")
+    """A path beside ``path`` that only this thread writes to, and by which it can be told."""
+    process, thread = os.getpid(), threading.get_native_id()
+    writer = f"{process}" if thread == process else f"{process}-{thread}"  # the main one is it
+    return path.with_name(f"{path.name}.{writer}@{socket.gethostname()}.part")
 
 
 @contextmanager
