@@ -57,7 +57,9 @@ def requeue() -> bool:
 def _ask(*command: str) -> str | None:
     """What a program of Slurm's prints; nothing if there is none, or it fails."""
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 -- our own words
+        answer = subprocess.run(  # noqa: S603 -- our own words
+            command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=60
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout
