@@ -55,6 +55,13 @@ def test_errors_of_ours_stay_what_they_are(error: Exception) -> None:
         ["render", "table3", "--results", "n" * 300],
         ["render", "table3", "--results", "LOOP/deeper"],
         ["plan", "FILE.yaml"],
+        ["plan", "PIPE.yaml"],
+        ["plan", "table3", "--protocol", "ZERO.yaml"],
+        ["compare", "PIPE.csv"],
+        ["compare", "/dev/zero"],
+        ["compare", "PIPE.csv", "/dev/zero", "--margin", "1"],
+        ["claims", "--results", "/dev/zero"],
+        ["evaluate", "--weights", "PIPE.csv", "--data", ".", "--setting", "32x4d", "--depth", "50"],
         ["plan", "a\x1b[31m\u202e"],
         ["plan", "caf\udce9.yaml"],
         ["verify", "--results", "LOOP"],
@@ -71,6 +78,9 @@ def test_one_line_and_status_2(
     (tmp_path / "FILE").write_text("text")
     (tmp_path / "FILE.yaml").write_text("title: \x1b[31m")
     (tmp_path / "LOOP").symlink_to("LOOP")
+    for name in ("PIPE.yaml", "PIPE.csv"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "ZERO.yaml").symlink_to("/dev/zero")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
     monkeypatch.setattr(os, "environ", os.environ.copy())

@@ -391,8 +391,8 @@ def find(name: str, place: str) -> Path:
             raise UserError(f"{kind} {name!r}: no such {kind}; allowed: {allowed}, or a .yaml file")
         path = found
     if not path.is_file():
-        raise UserError(f"{path}: no such file; allowed: a {kind}'s name or a .yaml file")
+        raise UserError(f"{path}: no such file; allowed: a known {kind}'s name, or a .yaml file")
     # The name becomes a folder or a file in results/.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
-        raise UserError(f"{path}: a {kind}'s file name may have letters, digits, '.', '_' and '-'")
+        raise UserError(f"{path}: the name of a file may have letters, digits, '.', '_' and '-'")
     return path
