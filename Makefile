@@ -8,9 +8,11 @@ RESULTS ?=
 DATA ?=
 
 BIN := .venv/bin
+# As one word of a shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 TABLES := table2 table3 table4 residual table7 figure7
-OPTIONS := --protocol '$(PROTOCOL)' --device '$(DEVICE)' \
-	$(if $(SEEDS),--seeds '$(SEEDS)') $(if $(RESULTS),--results '$(RESULTS)') $(if $(DATA),--data '$(DATA)')
+OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE)) \
+	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale lint clean
@@ -60,8 +62,8 @@ $(TABLES): .venv/.ready
 
 # With PROTOCOL=... also that one's page, where nothing of it has been run.
 report: .venv/.ready
-	@$(BIN)/cardinality report $(if $(RESULTS),--results '$(RESULTS)') \
-		$(if $(filter-out file,$(origin PROTOCOL)),--protocol '$(PROTOCOL)')
+	@$(BIN)/cardinality report $(if $(RESULTS),--results $(call quoted,$(RESULTS))) \
+		$(if $(filter-out file,$(origin PROTOCOL)),--protocol $(call quoted,$(PROTOCOL)))
 
 # What the repository brings: to be listed anew before records are committed.
 manifest: .venv/.ready
@@ -88,11 +90,11 @@ release:
 
 # All protocols that have results, or with PROTOCOL=... that one.
 claims: .venv/.ready
-	@$(BIN)/cardinality claims $(if $(filter command line environment,$(origin PROTOCOL)),--protocol '$(PROTOCOL)') \
-		$(if $(RESULTS),--results '$(RESULTS)')
+	@$(BIN)/cardinality claims $(if $(filter command line environment,$(origin PROTOCOL)),--protocol $(call quoted,$(PROTOCOL))) \
+		$(if $(RESULTS),--results $(call quoted,$(RESULTS)))
 
 bench: .venv/.ready-dev
-	$(BIN)/python -m benchmarks.speed --device '$(DEVICE)'
+	$(BIN)/python -m benchmarks.speed --device $(call quoted,$(DEVICE))
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest

@@ -144,6 +144,14 @@ def test_the_makefile_passes_its_variables_on() -> None:
     assert "run table3" in words
 
 
+def test_the_makefile_passes_any_name_on_as_one_word() -> None:
+    for name in ("my results", "it's", 'a "b"', "a, b; c"):
+        command = ["make", "--dry-run", "claims", f"RESULTS={name}"]
+        shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        called = shown[shown.rindex("cardinality claims") :].replace("\\\n", " ")
+        assert shlex.split(called)[-2:] == ["--results", name]
+
+
 def test_results_that_are_computed_by_the_user_are_not_in_git() -> None:
     assert "/results/quick/" in (ROOT / ".gitignore").read_text().splitlines()
     for folder in (ROOT / "results").glob("*/runs"):

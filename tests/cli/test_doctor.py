@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cardinality.cli import doctor
 from cardinality.cli.app import main
+from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Numerics, Plan, make_plan
 from cardinality.host.machine import Machine
 
@@ -83,7 +84,8 @@ def test_what_a_user_must_mend_is_said_first_and_by_writing(
 
 def test_a_long_tmpdir_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/" + "t" * 90)
-    assert not doctor.sockets().passed
+    with pytest.raises(UserError, match=r"TMPDIR /t*: 91 bytes long.*at most 75"):
+        doctor.sockets()
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp")
     assert doctor.sockets().passed
 

@@ -141,7 +141,7 @@ def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["claims", "--protocol", "fast"], ["'fast'", "cifar10-small"]),
         (["claims", "--results", "nowhere"], ["nowhere", "--protocol"]),
         (["claims", "--format", "pdf"], ["--format", "latex"]),
-        (["compare", "nowhere.csv"], ["nowhere.csv", "allowed: a CSV file"]),
+        (["compare", "nowhere.csv"], ["nowhere.csv", "No such file"]),
         (["compare", "a.csv", "b.csv", "c.csv"], ["3 files", "RESULTS_B"]),
         (["compare", "a.csv", "--margin", "1"], ["--margin", "two results"]),
         (["compare", "a", "b"], ["--margin", "before anyone looks"]),

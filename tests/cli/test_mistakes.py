@@ -23,8 +23,9 @@ from cardinality.cli.mistakes import told
         (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: the disk is full"),
         (OSError(errno.EROFS, "Read-only file system", "a"), "a: is on a disk that can only be"),
         (PermissionError(errno.EACCES, "Permission denied", "a"), "a: you have no permission"),
-        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a"), "a: Not a directory"),
-        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 5000), "File name too long"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "a"), "a: is no folder"),
+        (FileExistsError(errno.EEXIST, "File exists", "a"), "a: is there and is no folder"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a" * 5000), "the name is longer"),
         (OSError("AF_UNIX path too long"), "AF_UNIX path too long"),
         (MemoryError(), "more memory was needed than there is"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried"), "more memory was needed"),
@@ -55,9 +56,19 @@ def test_errors_of_ours_stay_what_they_are(error: Exception) -> None:
         ["render", "table3", "--results", "n" * 300],
         ["render", "table3", "--results", "LOOP/deeper"],
         ["plan", "FILE.yaml"],
+        ["plan", "PIPE.yaml"],
+        ["plan", "table3", "--protocol", "ZERO.yaml"],
+        ["compare", "PIPE.csv"],
+        ["compare", "/dev/zero"],
+        ["compare", "PIPE.csv", "/dev/zero", "--margin", "1"],
+        ["claims", "--results", "/dev/zero"],
+        ["plan", "table3", "--protocol", "LOOP.yaml"],
+        ["evaluate", "--weights", "PIPE.csv", "--data", ".", "--setting", "32x4d", "--depth", "50"],
         ["plan", "a\x1b[31m\u202e"],
         ["plan", "caf\udce9.yaml"],
         ["verify", "--results", "LOOP"],
+        ["plan", "table3", "--results", "PIPE.csv"],
+        ["report", "--results", "FILE"],
         ["--workspace", "FILE", "plan", "table3"],
         ["evaluate", "--weights", "FILE", "--data", ".", "--setting", "32x4d", "--depth", "50"],
     ],
@@ -70,7 +81,11 @@ def test_one_line_and_status_2(
 ) -> None:
     (tmp_path / "FILE").write_text("text")
     (tmp_path / "FILE.yaml").write_text("title: \x1b[31m")
-    (tmp_path / "LOOP").symlink_to("LOOP")
+    for name in ("LOOP", "LOOP.yaml"):
+        (tmp_path / name).symlink_to(name)
+    for name in ("PIPE.yaml", "PIPE.csv"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "ZERO.yaml").symlink_to("/dev/zero")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
     monkeypatch.setattr(os, "environ", os.environ.copy())

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cardinality.common.errors import UserError
 from cardinality.common.files import aside_of, guard, look, read_bytes, read_text, written_aside
 from cardinality.common.locks import held
+from tests.places import ROOT
 
 
 def put(path: Path) -> None:
@@ -99,3 +101,28 @@ def test_a_path_that_leads_out_of_a_guarded_folder_is_refused(tmp_path: Path) ->
     guard(tmp_path / "results/quick")
     with pytest.raises(UserError, match="leads out of"):
         put(tmp_path / "results/quick/../../outside")
+
+
+# Who reads files by itself, and not by `read_bytes` or `read_text`: what the system or the suite
+# itself has written, or after `look`.
+READERS = {
+    "common/files.py", "common/workspace.py", "data/decoding.py", "data/patches.py",
+    "data/store.py", "evaluation/record.py", "host/energy.py", "host/limits.py",
+    "host/machine.py", "host/memory.py", "host/processes.py", "host/provenance.py",
+    "report/pages/serve.py", "report/pages/write.py", "results/manifest.py",
+    "results/progress.py", "training/weights.py", "training/wrappings.py",
+}  # fmt: skip
+
+
+def test_nobody_reads_a_file_without_looking_at_it_first() -> None:
+    """A pipe would be waited for, and a device would fill the memory."""
+    package = ROOT / "src" / "cardinality"
+    reading = re.compile(
+        r"\.read_(text|bytes)\(|\.open\(\"rb?\"|read_csv\(path|safe_open\(|Image\.open\("
+    )
+    found = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if reading.search(path.read_text())
+    }
+    assert found <= READERS

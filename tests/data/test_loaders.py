@@ -59,3 +59,12 @@ def test_too_little_is_said_before_hours_are_spent(
     assert largest_batch(data, 600) == 600 * 3 * 224**2
     with pytest.raises(UserError, match=r"64.0 MiB are free.*at least 215.5 MiB.*--shm-size=8g"):
         beforehand.check(runs, tmp_path / "results")
+
+
+def test_a_folder_for_temporary_files_that_is_too_long_is_said_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Processes that decode are reached by sockets in it."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/" + "t" * 90)
+    with pytest.raises(UserError, match=r"TMPDIR /t*: 91 bytes long.*at most 75"):
+        fitting(BATCH, workers=1)

@@ -1,5 +1,6 @@
 """Plans: which runs a question needs at a scale, how they are named, and what they share."""
 
+import os
 import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
@@ -11,7 +12,7 @@ from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Cifar, Folders, Patches
-from cardinality.experiment.plan import Numerics, Plan, make_plan
+from cardinality.experiment.plan import PROTOCOLS, Numerics, Plan, find, make_plan
 from cardinality.host.machine import Machine, detect
 from cardinality.report.tables import published
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
@@ -179,6 +180,23 @@ def test_a_name_that_is_no_file_is_refused_with_the_names_that_are(
         make_plan(name, "quick", machine)
     with pytest.raises(UserError, match="allowed"):
         make_plan("table3", name, machine)
+
+
+@pytest.mark.parametrize("name", ["mine", "mine.yaml"])
+def test_what_is_no_plain_file_is_called_what_it_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / PROTOCOLS
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path if name == "mine" else folder)
+    path = folder / "mine.yaml"
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=r"mine\.yaml: is a pipe"):
+        find(name, PROTOCOLS)
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(UserError, match=r"mine\.yaml: Too many levels of symbolic links"):
+        find(name, PROTOCOLS)
 
 
 def test_a_file_name_that_would_make_a_strange_folder_is_refused(

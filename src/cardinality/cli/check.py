@@ -5,10 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cardinality.cli.options import ResultsOption
+from cardinality.cli.options import ResultsOption, results_root
 from cardinality.common.errors import UserError
 from cardinality.common.text import terminal
-from cardinality.common.workspace import workspace
 
 
 def verify_command(
@@ -22,7 +21,7 @@ def verify_command(
     from cardinality.results.verify import problems
 
     wrong = 0
-    for folder in protocols(results or workspace() / "results", protocol):
+    for folder in protocols(results_root(results), protocol):
         found = Results(folder)
         lines = list(problems(found))
         for line in lines:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cardinality.cli.options import results_root
 from cardinality.common.errors import UserError
-from cardinality.common.workspace import names, workspace
+from cardinality.common.workspace import names
 
 if TYPE_CHECKING:
     from cardinality.results.cost import Cost
@@ -44,7 +45,7 @@ def show_costs(
     if not plans:
         raise UserError(f"--protocol {protocol}: no table can be planned; allowed: a table's name")
     runs = {run.name: run for plan in plans for run in plan.runs()}
-    found = Results((results or workspace() / "results") / plans[0].protocol_name)
+    found = Results(results_root(results) / plans[0].protocol_name)
     every = costs(list(runs.values()), machine)
     lines = [_line(cost, found, price) for cost in every]
     hours, kwh = sum(cost.hours for cost in every), sum(cost.kwh for cost in every)

@@ -1,6 +1,5 @@
 """Checks of a machine before hours are spent on it."""
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from cardinality.experiment.configuration import Protocol, Steps
 from cardinality.experiment.plan import Plan, Run
 from cardinality.host import limits
 from cardinality.host.machine import Machine
+from cardinality.host.processes import check_sockets
 from cardinality.nets.fast import faster
 from cardinality.nets.layers import Convolution
 from cardinality.report.tables import read_paper
@@ -34,8 +34,6 @@ from cardinality.training.weights import weights_checksum
 # the norm of the result: some tens of units in the last place of each precision's operands.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2e-2}
 CHECKED_BATCH = 8
-# A socket's path has 107 bytes, of which multiprocessing's names take /pymp-xxxxxxxx/listener-...
-LONGEST_TMPDIR = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 
 @dataclass(frozen=True)
@@ -202,10 +200,8 @@ def writable(results: Path) -> Finding:
 
 def sockets() -> Finding:
     """Whether the folder for temporary files has names short enough for sockets beside them."""
-    folder = tempfile.gettempdir()
-    length = len(os.fsencode(folder))
-    detail = f"TMPDIR {folder}: {length} bytes long, allowed {LONGEST_TMPDIR}"
-    return Finding("sockets", length <= LONGEST_TMPDIR, detail)
+    check_sockets()
+    return Finding("sockets", True, f"TMPDIR {tempfile.gettempdir()} is short enough")
 
 
 def paper(plans: list[Plan]) -> Finding:

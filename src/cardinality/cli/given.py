@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from cardinality.architecture.settings import Stem
-from cardinality.cli.options import ComputeOn, ResultsOption
+from cardinality.cli.options import ComputeOn, ResultsOption, results_root
 from cardinality.common.errors import UserError
-from cardinality.common.workspace import workspace
+from cardinality.common.files import look
 
 
 def evaluate_command(
@@ -33,6 +33,8 @@ def evaluate_command(
     results: ResultsOption = None,
 ) -> None:
     """Measure the error of given weights on a folder of images, with its interval."""
+    look(weights)  # before seconds are spent on libraries
+    folder = results_root(results) / "evaluations"
     from cardinality.architecture.settings import Setting
     from cardinality.data.checks import labelled
     from cardinality.evaluation import counting, record
@@ -44,7 +46,6 @@ def evaluate_command(
 
     if crop > resize:
         raise UserError(f"--crop {crop}: at most --resize, {resize}")
-    folder = (results or workspace() / "results") / "evaluations"
     machine = detect(device)
     check_usable(machine.device)
     state, metadata = load_weights(weights, key)

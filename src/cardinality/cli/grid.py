@@ -27,11 +27,11 @@ from cardinality.cli.options import (
     SeedOption,
     SeedsOption,
     parse_duration,
+    results_root,
 )
 from cardinality.cli.parts import compute_parts, next_command
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
-from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
     from cardinality.experiment.plan import Plan, Run
@@ -58,7 +58,7 @@ def _open(
         os.environ["CARDINALITY_DATA"] = str(data.absolute())
     machine = nodes or detect(device)
     plan = make_plan(ablation, protocol, machine, seeds, batch, first_seed)
-    folder = (results or workspace() / "results") / plan.protocol_name
+    folder = results_root(results) / plan.protocol_name
     return plan, Results(folder), machine
 
 
@@ -411,7 +411,7 @@ def doctor_command(
     plans = [plan for plan in plans if plan.ablation.trains]
     if not plans:
         raise UserError(f"{ablation or protocol}: trains nothing, so there is nothing to check")
-    found = Results((results or workspace() / "results") / plans[0].protocol_name)
+    found = Results(results_root(results) / plans[0].protocol_name)
     found_by = preempt(plans, machine) if preempted else examine(plans, machine, found.folder)
     passed = True
     for finding in found_by:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.options import FormatOption, ResultsOption
+from cardinality.cli.options import FormatOption, ResultsOption, results_root
 from cardinality.common.errors import UserError
-from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
     from cardinality.report.judged import Judged
@@ -27,7 +26,7 @@ def claims_command(
     """Say which of the paper's sentences the records support, and how sure that is."""
     from cardinality.report.claims_files import write, write_overview
 
-    root = results or workspace() / "results"
+    root = results_root(results)
     if protocol is not None:
         page, files = write(_judged(root, protocol), form)
         _show(page, files)
@@ -129,7 +128,7 @@ def _compare_file(
 ) -> None:
     from cardinality.report import outside
 
-    root = results or workspace() / "results"
+    root = results_root(results)
     if protocol is not None:
         ours = [_judged(root, protocol)]
     else:

@@ -1,5 +1,6 @@
 """What several commands take: arguments and options, and how they are read."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from cardinality.architecture.settings import Role
 from cardinality.common.errors import UserError
+from cardinality.common.workspace import workspace
 
 FormatName = Literal["markdown", "latex"]
 DeviceOption = Literal["auto", "cpu", "cuda"]
@@ -111,6 +113,18 @@ def _numbers(command: Callable[..., None]) -> dict[str, type]:
                 names = (option.default, *(option.param_decls or ()))
                 found.update({n: kind for n in names if isinstance(n, str) and n[:2] == "--"})
     return found
+
+
+def results_root(given: Path | None) -> Path:
+    """The folder that results are in: the one that was given, else results/ of the workspace.
+
+    Raises:
+        UserError: something else has its name: a file, a pipe, a link that leads nowhere.
+    """
+    folder = workspace() / "results" if given is None else given
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{folder}: is there and is no folder; allowed: --results FOLDER")
+    return folder
 
 
 def parse_duration(text: str) -> float:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cardinality.cli.options import ResultsOption
-from cardinality.common.workspace import workspace
+from cardinality.cli.options import ResultsOption, results_root
 
 
 def report_command(
@@ -27,7 +26,7 @@ def report_command(
     ] = 8765,
 ) -> None:
     """Write pages to browse from the records on disk: results/index.html and one a protocol."""
-    folder = results or workspace() / "results"
+    folder = results_root(results)
     if serve:
         from cardinality.report.pages.serve import serve_report
 

@@ -8,6 +8,10 @@ HELP = {
     errno.EDQUOT: "your quota on the disk is used up; allowed: make room there, or another folder",
     errno.EROFS: "is on a disk that can only be read; allowed: another folder, as --results",
     errno.EACCES: "you have no permission; allowed: another folder, or chmod",
+    errno.EEXIST: "is there and is no folder; allowed: another name, or what is there moved away",
+    errno.ENOTDIR: "is no folder, or lies in what is none; allowed: a path through folders alone",
+    errno.ELOOP: "its links lead back to itself; allowed: a path that ends",
+    errno.ENAMETOOLONG: "the name is longer than the system lets it be; allowed: a shorter one",
     errno.EMFILE: "too many files are open; allowed: a higher ulimit -n",
     errno.EFBIG: "the file would be larger than the system lets it be; allowed: a higher ulimit -f",
 }

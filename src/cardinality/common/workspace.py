@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 from cardinality.common.errors import UserError
+from cardinality.common.files import look
 from cardinality.common.notes import note
 
 # The environment's name for the workspace; worker processes inherit it.
@@ -72,15 +73,19 @@ def find(kind: str, name: str, ending: str) -> Path | None:
     """The file of a kind that a name stands for; the workspace's takes the place of the suite's.
 
     The name must be one of those that are there, so it cannot lead out of the folder.
+
+    Raises:
+        UserError: what has the name is no plain file.
     """
     found = [
         path
         for folder in folders(kind)
         for path in sorted(folder.glob(f"*{ending}"))
-        if path.stem == name and path.is_file()
+        if path.stem == name
     ]
     if not found:
         return None
+    look(found[0])
     tell_if_replacing(found[0], kind)
     return found[0]
 

@@ -9,6 +9,7 @@ from cardinality.common.errors import UserError
 from cardinality.common.notes import note
 from cardinality.experiment.datasets import Folders
 from cardinality.host import limits
+from cardinality.host.processes import check_sockets
 
 # Batches that each keeps ready.
 PREFETCH = 4
@@ -51,9 +52,12 @@ def fitting(batch: int, workers: int | None = None, prefetch: int = PREFETCH) ->
         prefetch: batches that each is to keep ready.
 
     Raises:
-        UserError: there is not room for one worker with one batch.
+        UserError: there is not room for one worker with one batch, or the folder for temporary
+            files has too long a name for workers to be reached.
     """
     workers = default_workers() if workers is None else workers
+    if workers:
+        check_sockets()
     room = limits.shared_memory()
     if room is None or not workers or needed(batch, workers, prefetch) <= room:
         return Loaders(workers, prefetch)

@@ -70,7 +70,8 @@ class Server:
         return self._status(path).st_nlink
 
     def _status(self, path: Path) -> os.stat_result:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # asks the server; stat may not
+        # Opening asks the server, which stat may not; a pipe is not waited for.
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             return os.fstat(number)
         finally:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
@@ -13,6 +14,7 @@ from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.architecture.settings import Architecture, Role, Setting
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
+from cardinality.common.files import look
 from cardinality.common.notes import note
 from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import Ablation, Protocol, Row, Training
@@ -390,9 +392,10 @@ def find(name: str, place: str) -> Path:
             allowed = ", ".join(workspace.names(place, ".yaml"))
             raise UserError(f"{kind} {name!r}: no such {kind}; allowed: {allowed}, or a .yaml file")
         path = found
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; allowed: a {kind}'s name or a .yaml file")
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: no such file; allowed: a known {kind}'s name, or a .yaml file")
+    look(path)
     # The name becomes a folder or a file in results/.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
-        raise UserError(f"{path}: a {kind}'s file name may have letters, digits, '.', '_' and '-'")
+        raise UserError(f"{path}: the name of a file may have letters, digits, '.', '_' and '-'")
     return path

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,11 @@ from multiprocessing import resource_tracker
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
+
+# A socket's path has 107 bytes, of which multiprocessing's names take /pymp-xxxxxxxx/listener-...
+LONGEST_TMPDIR = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 
 # With which a terminal, a scheduler or a user asks a program to end.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -36,6 +41,21 @@ def start_shielded(process: BaseProcess) -> None:
         resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         process.start()
+
+
+def check_sockets() -> None:
+    """See that the folder for temporary files leaves room for the names of sockets in it.
+
+    Raises:
+        UserError: it does not, so that processes of loaders could not be started.
+    """
+    folder = tempfile.gettempdir()
+    length = len(os.fsencode(folder))
+    if length > LONGEST_TMPDIR:
+        raise UserError(
+            f"TMPDIR {folder}: {length} bytes long, too many for sockets in it; allowed: a folder"
+            f" of at most {LONGEST_TMPDIR}, as TMPDIR=/tmp"
+        )
 
 
 @contextmanager

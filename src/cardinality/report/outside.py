@@ -17,7 +17,7 @@ from cardinality.analysis.outcomes import Cell, Outcomes
 from cardinality.analysis.outsiders import Given, judge_given, parse
 from cardinality.analysis.verdicts import Published, Verdict
 from cardinality.architecture.settings import Setting
-from cardinality.common.errors import UserError
+from cardinality.common.files import read_text
 from cardinality.experiment.configuration import Ablation
 from cardinality.experiment.plan import ABLATIONS, find
 from cardinality.experiment.reading import load
@@ -91,7 +91,7 @@ def judge_file(path: Path, claim: str | None, ours: Sequence[Judged]) -> Outside
     Raises:
         UserError: in one line, what is missing, stands twice or is no number.
     """
-    given = parse(_text(path), path.name)
+    given = parse(read_text(path, LARGEST), path.name)
     claims = read_claims()
     paper = paper_by_table({each.table for each in claims.claims})
     verdicts = judge_given(claims, given, path.name, claim, paper)
@@ -101,17 +101,6 @@ def judge_file(path: Path, claim: str | None, ours: Sequence[Judged]) -> Outside
     own = {judged.name: _outcomes(judged) for judged in ours}
     shown = tuple(_shown(*cells, given.outcomes, own, figures) for cells in _compared(given))
     return Outside(path.name, given, shown, verdicts, tuple(ours))
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path}: larger than {LARGEST:,} bytes; allowed: a CSV of runs")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}; allowed: a CSV file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is no text in UTF-8; allowed: a CSV file") from None
 
 
 def paper_by_table(tables: set[str]) -> dict[str, Published]:

@@ -18,6 +18,7 @@ from cardinality.data.images import Identity, Kind
 from cardinality.results.records import Checksum, Sitting
 
 LARGEST_HEADER = 1_000_000  # bytes
+LARGEST = 2**35  # of the whole; ten times those of the largest nets of the paper
 
 
 class Unsound(Exception):
@@ -73,16 +74,18 @@ def read_checkpoint(path: Path) -> tuple[Header, bytes]:
     """
     _look(path)
     with path.open("rb") as file:
-        header, content = _header(file.readline(LARGEST_HEADER)), file.read()
-    if hashlib.sha256(content).hexdigest() != header.sha256:
-        raise Unsound("its bytes are not those that were written")
-    return header, content
+        header, begin = _header(file.readline(LARGEST_HEADER)), file.tell()
+        # Before it is in memory: a file may claim to be of any size.
+        if hashlib.file_digest(file, "sha256").hexdigest() != header.sha256:
+            raise Unsound("its bytes are not those that were written")
+        file.seek(begin)
+        return header, file.read()
 
 
 def _look(path: Path) -> None:
-    """See that it is a plain file: a pipe would be waited for."""
+    """See that it is a plain file, and no enormous one: a pipe would be waited for."""
     try:
-        look(path)
+        look(path, LARGEST)
     except UserError as error:
         raise Unsound(str(error)) from None
 

@@ -78,7 +78,7 @@ def to_csv(numbers: Numbers) -> str:
 def _put(path: Path, text: str) -> bool:
     """Write a file unless it has these bytes already; whether it was written."""
     content = text.encode()
-    if path.is_file() and path.read_bytes() == content:
+    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
         return False
     with written_aside(path) as aside:
         aside.write_bytes(content)
