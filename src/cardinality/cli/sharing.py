@@ -54,6 +54,7 @@ def check(plan: "Plan", processes: int) -> None:
 def launch(processes: int) -> None:
     """Become torch's launcher of this command, on this machine; it does not come back."""
     sys.stdout.flush()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, and says at length
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command = [sys.executable, *torchrun, "-m", "cardinality.cli", *sys.argv[1:]]
     os.execv(sys.executable, command)  # noqa: S606 -- our own words

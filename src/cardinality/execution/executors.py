@@ -169,6 +169,8 @@ class Pool:
         how = worker.how_it_died()
         if worker.process.exitcode == LOST_PEER:
             raise Broken("a process that shared the run is lost")
+        if self.place.processes > 1:  # the others cannot go on without it
+            raise Broken(f"the first of the processes that share a run died ({how})")
         if worker.run is not None:
             reason = f"the worker process died ({how})"
             record = make_record(worker.run, None, [], [], failure=reason)
