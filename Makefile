@@ -15,7 +15,7 @@ OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale lint clean
+.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale test-together lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -31,6 +31,7 @@ help:
 	@echo "make test, make lint    the tests; style, format, types and who imports whom"
 	@echo "make test-report        the pages in Chromium, which it installs where it may (3 minutes)"
 	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
+	@echo "make test-together      several processes that share a run (1 minute)"
 	@echo "make test-scale         ten thousand runs on a thousand made workers (2 minutes)"
 	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make release            one archive of the committed results, with checksums"
@@ -112,6 +113,9 @@ test-report: .venv/.ready-browser
 
 test-faults: .venv/.ready-dev
 	$(BIN)/python -m pytest -m faults --numprocesses 1 tests/faults
+
+test-together: .venv/.ready-dev
+	$(BIN)/python -m pytest -m together --numprocesses 0 tests/training/test_together.py tests/execution/test_together.py
 
 test-scale: .venv/.ready-dev
 	$(BIN)/python -m pytest -m scale --numprocesses 0 tests/execution/test_simulated.py

@@ -20,6 +20,7 @@ from cardinality.cli.options import (
     FirstSeedOption,
     FormatName,
     FormatOption,
+    GpusOption,
     JobsOption,
     OnlyOption,
     ProtocolOption,
@@ -30,11 +31,13 @@ from cardinality.cli.options import (
     results_root,
 )
 from cardinality.cli.parts import compute_parts, next_command
+from cardinality.cli.sharing import take_part
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
     from cardinality.experiment.plan import Plan, Run
+    from cardinality.host.launched import Launched
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
 
@@ -218,6 +221,7 @@ def run_command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script for the cluster, send nothing.")
     ] = False,
+    gpus: GpusOption = None,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
     from cardinality.cli.cluster import read_cluster, send, show_scripts
@@ -235,9 +239,16 @@ def run_command(
     stated = (ablation, protocol, seeds, device, results, data, batch, first_seed, on)
     plan, found, machine = _open(*stated)
     chosen = plan.select(only, depth, seed)
+    if nodes is not None and gpus is not None:
+        raise UserError("--gpus: is of this machine; allowed: gpus in the cluster's file")
+    which = take_part(plan, gpus, jobs)
     absent = missing(chosen, found, retry_failed)
     if dry_run and nodes is not None:
         show_scripts(nodes, found, len(absent))
+        return
+    if which is not None and which.number > 0:
+        if absent:
+            _follow(found, machine, which)
         return
     if show_committed and _shown_as_brought(plan, found, form):
         return
@@ -254,11 +265,13 @@ def run_command(
         summary = send(absent, found, nodes, asked, limit)
         failed, stopped = summary.failed, summary.stopped
     elif absent:
-        jobs = min(len(absent), _jobs(plan, found, machine, jobs))
+        jobs = min(len(absent), _jobs(plan, found, machine, 1 if which else jobs))
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         with Stop(limit) as stop:
             print(f"{len(absent)} of {len(chosen)} runs to compute: {time}.", flush=True)
-            failed, stopped = compute_parts(plan, absent, found, machine, jobs, time.seconds, stop)
+            failed, stopped = compute_parts(
+                plan, absent, found, machine, jobs, time.seconds, stop, which
+            )
     elif chosen:
         print(f"All {len(chosen)} runs are there.")
     _render(plan, found, form)
@@ -278,6 +291,17 @@ def run_command(
     if known:
         _list_failures(known, dict(failed), found)
         raise typer.Exit(1)
+
+
+def _follow(found: "Results", machine: "Machine", which: "Launched") -> None:
+    """Compute what the first of several processes does, which alone says anything."""
+    from cardinality.execution.contract import Broken
+    from cardinality.execution.together import follow
+
+    try:
+        follow(found.folder, machine.device, which)
+    except Broken as error:
+        raise UserError(str(error)) from None
 
 
 def _list_failures(names: list[str], fresh: dict[str, str], found: "Results") -> None:

@@ -74,6 +74,10 @@ ClusterOption = Annotated[
     Path | None,
     typer.Option("--cluster", metavar="FILE", help="What the cluster has, for --executor slurm."),
 ]
+GpusOption = Annotated[
+    int | None,
+    typer.Option("--gpus", min=1, max=1024, help="GPUs that share each run; by default one."),
+]
 ComputeOn = Annotated[DeviceOption, typer.Option("--device", help="What computes the runs.")]
 
 

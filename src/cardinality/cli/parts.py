@@ -8,6 +8,7 @@ from cardinality.common.text import line
 if TYPE_CHECKING:
     from cardinality.execution.stopping import Stop
     from cardinality.experiment.plan import Plan, Run
+    from cardinality.host.launched import Launched
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
 
@@ -20,6 +21,7 @@ def compute_parts(
     jobs: int,
     seconds: float,
     stop: "Stop",
+    which: "Launched | None" = None,
 ) -> tuple[list[tuple[str, str]], str]:
     """Compute runs of a table, part by part (`Plan.parts`), and show each part when it is there.
 
@@ -27,6 +29,7 @@ def compute_parts(
         absent: the runs.
         seconds: that all of them are estimated to take.
         stop: when it is to end before.
+        which: of the processes that share each run this is; then it has no parts.
 
     Returns:
         The runs that failed with the reason, and by what it was stopped, if it was.
@@ -36,7 +39,8 @@ def compute_parts(
     from cardinality.host.provenance import provenance
     from cardinality.report.render import closing
 
-    asked = [(part, _among(absent, part)) for part in plan.parts()]
+    parts = plan.parts() if which is None else (plan,)
+    asked = [(part, _among(absent, part)) for part in parts]
     asked = [(part, runs) for part, runs in asked if runs]
     place, failed, stopped = provenance(machine), list[tuple[str, str]](), ""
     if len(asked) > 1:
@@ -44,7 +48,7 @@ def compute_parts(
     for number, (part, runs) in enumerate(asked, start=1):
         share = seconds * _cost(runs) / _cost(absent)
         display = Display(runs, share)
-        summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop)
+        summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop, which)
         failed += summary.failed
         stopped = summary.stopped
         if stopped:

@@ -32,8 +32,11 @@ FEWEST, MOST, EVALUATION = 4, 400, 2
 LONG, KILLING = 4.0, 14.0
 # Seconds between two checkpoints inside an epoch, ten minutes elsewhere.
 EVERY = 0.05
-# A process is killed within twice the time that it takes to start and so many seconds.
-SOON = 1.0
+# One kill in three comes while a process starts, the others within so many seconds of the first
+# checkpoint that it writes.
+STARTING, SOON = 1 / 3, 1.0
+# Seconds between two looks at whether there is one.
+POLLED = 0.01
 
 
 @dataclass
@@ -142,7 +145,7 @@ def killed(run: Run, precision: Precision, grid: Grid) -> Finding:
     end = time.monotonic() + KILLING
     while time.monotonic() < end or not kills.count:
         name = f"killed-{kills.runs}"
-        _kill(grid, short, name, end, 2 * overhead + SOON, kills)
+        _kill(grid, short, name, end, overhead, kills)
         kills.runs += 1
         kills.differ += outcome(grid.results(name)) != expected
     kills.unsound = len(list(grid.folder.rglob("*.unsound-*")))
@@ -208,24 +211,39 @@ def _untouched(grid: Grid, run: Run, name: str) -> float:
     return max(0.0, time.monotonic() - start - _record(grid.results(name)).seconds)
 
 
-def _kill(grid: Grid, run: Run, name: str, end: float, soon: float, kills: Kills) -> None:
+def _kill(grid: Grid, run: Run, name: str, end: float, overhead: float, kills: Kills) -> None:
     """Compute a run whose process is killed again and again, as long as there is time.
 
     Args:
         end: until when, by the monotonic clock.
-        soon: seconds within which each process is killed.
+        overhead: seconds that a process takes to start and to write its record.
     """
+    path = grid.results(name).checkpoint(run.name)
     while True:
-        started = grid.start(run, name)
+        started, before = grid.start(run, name), _written(path)
+        if random.random() < STARTING:
+            wait = random.uniform(0, overhead)
+        else:
+            while not started.ended(POLLED) and _written(path) == before:
+                continue
+            wait = random.uniform(0, SOON)
         killing = time.monotonic() < end or not kills.count  # a slow machine needs longer
-        if started.ended(random.uniform(0, soon) if killing else None):
+        if started.ended(wait if killing else None):
             return
         started.kill()
         kills.count += 1
         try:
-            kills.inside += read_header(grid.results(name).checkpoint(run.name)).part > 0
+            kills.inside += read_header(path).part > 0
         except (OSError, Unsound):  # there is none yet, or no longer
             continue
+
+
+def _written(path: Path) -> int:
+    """When a file was written, if it is there."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def outcome(results: Results) -> dict[str, object]:

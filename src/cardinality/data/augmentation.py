@@ -74,7 +74,7 @@ class Colour:
         """The same on a device."""
         return Colour(*(value.to(device) for value in vars(self).values()))
 
-    def __getitem__(self, chosen: slice) -> "Colour":
+    def __getitem__(self, chosen: slice | Tensor) -> "Colour":
         """Those of some images."""
         return Colour(*(value[chosen] for value in vars(self).values()))
 

@@ -11,6 +11,7 @@ from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.folders import ClassFolders
 from cardinality.data.images import Images, Statistics
 from cardinality.data.resident import ResidentImages
+from cardinality.data.shares import ALL, Share
 from cardinality.data.streamed import StreamedImages
 from cardinality.experiment.configuration import Training
 
@@ -25,15 +26,18 @@ class Batches(Protocol):
         """How many images there are."""
         ...
 
-    def epoch(self, generator: torch.Generator, batch: int, skip: int = 0) -> Iterator[Batch]:
+    def epoch(
+        self, generator: torch.Generator, batch: int, skip: int = 0, share: Share = ALL
+    ) -> Iterator[Batch]:
         """Every image once, in random order and augmented, all drawn from a CPU generator.
 
-        Of an epoch that goes on the first ``skip`` batches are left out; what is drawn is the same.
+        Of an epoch that goes on the first ``skip`` batches are left out, and of each batch what is
+        not this process's share; what is drawn is the same.
         """
         ...
 
-    def plain(self, size: int) -> Iterator[Batch]:
-        """Every image once, in order and as it is evaluated."""
+    def plain(self, size: int, chosen: range | None = None) -> Iterator[Batch]:
+        """Every image once, in order and as it is evaluated; or those of some places."""
         ...
 
 

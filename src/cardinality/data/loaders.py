@@ -9,6 +9,7 @@ from cardinality.common.errors import UserError
 from cardinality.common.notes import note
 from cardinality.experiment.datasets import Folders
 from cardinality.host import limits
+from cardinality.host.launched import sharing_here
 from cardinality.host.processes import check_sockets
 
 # Batches that each keeps ready.
@@ -36,8 +37,11 @@ class Loaders:
 
 
 def default_workers() -> int:
-    """One on each CPU core that this process may use, up to `MOST_WORKERS`."""
-    return min(limits.cores(), MOST_WORKERS)
+    """One on each CPU core that this process may use, up to `MOST_WORKERS`.
+
+    Of several processes that share a run here each has its part of the cores.
+    """
+    return max(1, min(limits.cores() // sharing_here(), MOST_WORKERS))
 
 
 def fitting(batch: int, workers: int | None = None, prefetch: int = PREFETCH) -> Loaders:
@@ -59,6 +63,7 @@ def fitting(batch: int, workers: int | None = None, prefetch: int = PREFETCH) ->
     if workers:
         check_sockets()
     room = limits.shared_memory()
+    room = None if room is None else room // sharing_here()
     if room is None or not workers or needed(batch, workers, prefetch) <= room:
         return Loaders(workers, prefetch)
     least = needed(batch)

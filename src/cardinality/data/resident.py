@@ -1,6 +1,6 @@
 """Small images on the device as uint8: batches are cropped, flipped and normalised there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 
 from cardinality.data.augmentation import normalise
 from cardinality.data.images import ImageSet, Statistics
+from cardinality.data.shares import ALL, Share, cut
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Choices:
         mirrored = torch.rand(n, generator=generator) < (0.5 if flip else 0.0)
         return cls(moves[0], moves[1], mirrored)
 
-    def __getitem__(self, chosen: slice) -> "Choices":
+    def __getitem__(self, chosen: slice | Tensor) -> "Choices":
         """Those of some images."""
         return Choices(self.down[chosen], self.right[chosen], self.flip[chosen])
 
@@ -69,30 +70,38 @@ class ResidentImages:
         return len(self.labels)
 
     def epoch(
-        self, generator: torch.Generator, batch: int, skip: int = 0
+        self, generator: torch.Generator, batch: int, skip: int = 0, share: Share = ALL
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in random order, augmented, but for ``skip`` batches; see `batches`."""
+        """Every image once in random order, augmented; see `batches`.
+
+        Args:
+            generator: that all is drawn from.
+            batch: images a batch, of all processes.
+            skip: batches that are left out at the beginning.
+            share: this process's part of each.
+        """
         order = torch.randperm(len(self), generator=generator)
         choices = Choices.draw(len(self), self.shift, self.flip, generator)
-        left = slice(skip * batch, None)
-        return self.batches(order[left], choices[left], batch)
+        places, size = share.of_epoch(len(self), batch, skip)
+        return self.batches(order[places], choices[places], size)
 
-    def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image in order, normalised, in batches of ``size``; see `batches`."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
+    def plain(self, size: int, chosen: range | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images or the ``chosen``, normalised, in batches of ``size``; see `batches`."""
+        chosen = range(len(self)) if chosen is None else chosen
+        for start in chosen[::size]:
+            part = slice(start, min(start + size, chosen.stop))
             pixels = self.crops[part, self.shift, self.shift].unflatten(2, (-1, 3))
             yield normalise(pixels, self.mean, self.deviation), self.labels[part]
 
     def batches(
-        self, order: Tensor, choices: Choices, size: int
+        self, order: Tensor, choices: Choices, size: int | Sequence[int]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented batches of ``size`` in the given order, the last one with what is left.
 
         Args:
             order: (n,) indices of the images.
             choices: for the images in that order.
-            size: images a batch.
+            size: images a batch, or of each batch.
 
         Yields:
             Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
@@ -106,8 +115,7 @@ class ResidentImages:
         # The image is mirrored, then moved: that is its crop from the opposite place, mirrored.
         # (datasets/cifar10.lua of fb.resnet.torch normalises, mirrors, pads with zeros, crops.)
         across = torch.where(flip, -right, right)
-        for start in range(0, len(order), size):
-            part = slice(start, start + size)
+        for part in cut(len(order), size):
             chosen = order[part]
             crops = self.crops[chosen, shift + down[part], shift + across[part]]
             crops = crops.unflatten(2, (-1, 3))

@@ -4,7 +4,7 @@ A worker is told for each image which file to read and, in training, the seed of
 an epoch sees depends on the run's seed and the epoch alone, however many workers there are.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.listing import Sample
 from cardinality.data.loaders import ENLARGE, fitting
+from cardinality.data.shares import ALL, Share, cut
 from cardinality.experiment.datasets import Folders
 from cardinality.host import limits
 from cardinality.host.processes import end_with_parent
@@ -109,7 +110,7 @@ class Choices:
             colour = Colour.draw(n, data.jitter, data.lighting, generator)
         return cls(crop, mirrored, colour)
 
-    def __getitem__(self, chosen: slice) -> "Choices":
+    def __getitem__(self, chosen: slice | Tensor) -> "Choices":
         """Those of some images."""
         colour = None if self.colour is None else self.colour[chosen]
         return Choices(self.crop[chosen], self.flip[chosen], colour)
@@ -170,23 +171,30 @@ class StreamedImages:
         return len(self.samples)
 
     def epoch(
-        self, generator: torch.Generator, batch: int, skip: int = 0
+        self, generator: torch.Generator, batch: int, skip: int = 0, share: Share = ALL
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in random order, augmented, but for ``skip`` batches; see `batches`."""
+        """Every image once in random order, augmented; see `batches`.
+
+        Args:
+            generator: that all is drawn from.
+            batch: images a batch, of all processes.
+            skip: batches that are left out at the beginning.
+            share: this process's part of each.
+        """
         order = torch.randperm(len(self), generator=generator)
         choices = Choices.draw(len(self), self.data, self.flip, generator)
-        left = slice(skip * batch, None)
-        return self.batches(order[left], choices[left], batch)
+        places, size = share.of_epoch(len(self), batch, skip)
+        return self.batches(order[places], choices[places], size)
 
     def batches(
-        self, order: Tensor, choices: Choices, size: int
+        self, order: Tensor, choices: Choices, size: int | Sequence[int]
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Augmented batches of ``size`` in the given order, the last one with what is left.
 
         Args:
             order: (n,) indices of the images.
             choices: for the images in that order.
-            size: images a batch.
+            size: images a batch, or of each batch.
 
         Yields:
             Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
@@ -201,32 +209,32 @@ class StreamedImages:
         # Now and not batch by batch, which would wait for a GPU each time.
         flip = choices.flip.to(self.device)[:, None, None, None]
         colour = None if choices.colour is None else choices.colour.to(self.device)
-        for start, (pixels, labels) in self._decoded(requests, size):
-            part = slice(start, start + len(labels))
+        for part, (pixels, labels) in self._decoded(requests, size):
             pixels = torch.where(flip[part], pixels.flip(2), pixels)
             if colour is None:
                 yield normalise(pixels, self.mean, self.deviation), labels
             else:
                 yield colour[part].apply(pixels, self.mean, self.deviation), labels
 
-    def plain(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image in order, cropped at the centre, in batches of ``size``; see `batches`."""
-        requests: list[Request] = [(name, label, None) for name, label in self.samples]
+    def plain(self, size: int, chosen: range | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images in order, cropped at the centre, in batches of ``size``: all, or ``chosen``."""
+        places = range(len(self)) if chosen is None else chosen
+        requests: list[Request] = [(*self.samples[place], None) for place in places]
         for _, (pixels, labels) in self._decoded(requests, size):
             yield normalise(pixels, self.mean, self.deviation), labels
 
     def _decoded(
-        self, requests: list[Request], size: int
-    ) -> Iterator[tuple[int, tuple[Tensor, Tensor]]]:
-        """For each batch its first image's place, and pixels (B, side, side, 3) with labels."""
-        loader = self._ready(size)
-        starts = range(0, len(requests), size)
-        self.requests[:] = [requests[start : start + size] for start in starts]
-        for start, batch in zip(starts, patiently(loader), strict=True):
+        self, requests: list[Request], size: int | Sequence[int]
+    ) -> Iterator[tuple[slice, tuple[Tensor, Tensor]]]:
+        """For each batch its images' places, and pixels (B, side, side, 3) with labels."""
+        parts = list(cut(len(requests), size))
+        loader = self._ready(size if isinstance(size, int) else max(size, default=1))
+        self.requests[:] = [requests[part] for part in parts]
+        for part, batch in zip(parts, patiently(loader), strict=True):
             if isinstance(batch, str):
                 raise UnreadableImage(batch)
             pixels, labels = (part.to(self.device, non_blocking=True) for part in batch)
-            yield start, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
+            yield part, (pixels.permute(0, 2, 3, 1).contiguous(), labels)
 
 
 def patiently(loader: Iterable[Loaded]) -> Iterator[Loaded]:

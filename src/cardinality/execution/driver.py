@@ -15,7 +15,9 @@ from cardinality.execution.executors import Pool
 from cardinality.execution.holds import Holds
 from cardinality.execution.stopping import Stop
 from cardinality.execution.tidying import tidy
+from cardinality.execution.together import together_on
 from cardinality.experiment.plan import Run
+from cardinality.host.launched import Launched
 from cardinality.host.provenance import Provenance
 from cardinality.results.folder import Results
 
@@ -58,9 +60,17 @@ def compute_all(
     provenance: Provenance,
     display: Display,
     stop: Stop | None = None,
+    which: Launched | None = None,
 ) -> Summary:
-    """Compute runs in worker processes, ``jobs`` side by side; see `compute_with`."""
-    start = partial(Pool, jobs, results.folder, provenance, runs[0].numerics.device)
+    """Compute runs in worker processes, ``jobs`` side by side; see `compute_with`.
+
+    Where several processes share a run, this is the driver of the first of them.
+    """
+    device = runs[0].numerics.device
+    start = partial(Pool, jobs, results.folder, provenance, device)
+    if which is not None:
+        ready = partial(together_on, device, which)
+        start = partial(start, make_ready=ready, processes=which.count)
     return compute_with(start, runs, results, display, stop or Stop())
 
 

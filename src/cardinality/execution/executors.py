@@ -18,7 +18,7 @@ from cardinality.execution.process import Ready, Stop, Task, serve, torch_on
 from cardinality.experiment.plan import Run
 from cardinality.host import limits
 from cardinality.host.machine import Device, Machine
-from cardinality.host.processes import how_it_ended, oom_kills, start_shielded
+from cardinality.host.processes import LOST_PEER, how_it_ended, oom_kills, start_shielded
 from cardinality.host.provenance import Place, Provenance
 from cardinality.results.records import make_record
 
@@ -86,6 +86,7 @@ class Pool:
         provenance: for the records.
         device: that runs are computed on.
         make_ready: what a worker imports to compute a run; torch unless something else is given.
+        processes: that share a run.
     """
 
     def __init__(
@@ -95,11 +96,12 @@ class Pool:
         provenance: Provenance,
         device: Device,
         make_ready: Callable[[], Compute] | None = None,
+        processes: int = 1,
     ) -> None:
         self.context = multiprocessing.get_context("spawn")
         self.folder, self.device = folder, device
         self.make_ready = make_ready or partial(torch_on, device)
-        self.place = Place(provenance, jobs)
+        self.place = Place(provenance, jobs, processes)
         self.lost_starts, self.stopping = 0, False
         self.workers: list[Worker] = []
         try:
@@ -165,6 +167,10 @@ class Pool:
     def _lost(self, worker: Worker) -> Iterator[Report]:
         """A worker has died, or is about to; it cannot say so itself."""
         how = worker.how_it_died()
+        if worker.process.exitcode == LOST_PEER:
+            raise Broken("a process that shared the run is lost")
+        if self.place.processes > 1:  # the others cannot go on without it
+            raise Broken(f"the first of the processes that share a run died ({how})")
         if worker.run is not None:
             reason = f"the worker process died ({how})"
             record = make_record(worker.run, None, [], [], failure=reason)

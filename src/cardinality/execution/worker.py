@@ -24,6 +24,7 @@ from cardinality.results.progress import Unsound, set_aside
 from cardinality.results.records import Record, Sitting, make_record
 from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Diverged, Lost, Stopped
+from cardinality.training.peers import ALONE, Peers
 from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import save_weights, weights_checksum
@@ -45,8 +46,11 @@ def compute(
     place: Place,
     on_step: Callable[[float], None],
     check: Callable[[], None] = _nobody_else,
+    peers: Peers = ALONE,
 ) -> Report:
     """Train one run and write its record; that of a failure is left to the driver.
+
+    Where several processes share it, all call this, and the first writes.
 
     Args:
         run: what to train.
@@ -54,18 +58,22 @@ def compute(
         place: where, for the record.
         on_step: told how many epochs are done; it may raise `Stopped`.
         check: asked before anything is written; raises `Lost` where another has the run by now.
+        peers: the processes that share it.
 
     Raises:
         Lost: another has the run.
-        Broken: whatever went wrong before there were images, as it would with any other run.
+        Broken: whatever went wrong before there were images, as it would with any other run; and
+            in one of several processes, since the others cannot go on without it.
     """
     results = Results(folder)
     watch, images = _open(run, place)
     trainer: Trainer | None = None
     sittings: tuple[Sitting, ...] = ()
     try:
-        trainer, sittings = begin(run, images, results.checkpoint(run.name))
+        trainer, sittings = begin(run, images, results.checkpoint(run.name), peers)
         sittings = train(trainer, results.checkpoint(run.name), on_step, watch, sittings, check)
+        if not peers.first:
+            return Report(run, "done")
         check()
         write_done(trainer, results, sittings)
         _forget(results, run)
@@ -75,9 +83,14 @@ def compute(
     except Stopped:
         return Report(run, "stopped")
     except Diverged as error:
+        if not peers.first:
+            return Report(run, "diverged", str(error))
         check()
         return _diverged(run, results, trainer, sittings, str(error))
     except Exception as error:  # whatever went wrong in one run must not end the others
+        if peers.count > 1:
+            told = one_line(error)
+            raise Broken(f"process {peers.number + 1} of {peers.count}: {told}") from error
         return _failed(run, trainer, sittings, error)
 
 
@@ -134,20 +147,27 @@ def _failure(
     return record, epochs
 
 
-def begin(run: Run, images: DataSet, checkpoint: Path) -> tuple[Trainer, tuple[Sitting, ...]]:
+def begin(
+    run: Run, images: DataSet, checkpoint: Path, peers: Peers = ALONE
+) -> tuple[Trainer, tuple[Sitting, ...]]:
     """A run as its checkpoint left it, with its sittings so far; else as it begins.
 
-    A checkpoint that does not hold together is set aside.
+    A checkpoint that does not hold together is set aside. Of several processes the first reads it
+    and tells the others, with the weights of the beginning as well.
     """
-    trainer = Trainer(run, images)
-    if not checkpoint.exists():
-        return trainer, ()
-    try:
-        return trainer, restore(trainer, checkpoint)
-    except Unsound as error:
-        aside = set_aside(checkpoint)
-        note(f"{checkpoint}: {error}; set aside as {aside.name}, and the run begins anew")
-        return Trainer(run, images), ()
+    trainer, sittings = Trainer(run, images, peers), tuple[Sitting, ...]()
+    if peers.first and checkpoint.exists():
+        try:
+            sittings = restore(trainer, checkpoint)
+        except Unsound as error:
+            aside = set_aside(checkpoint)
+            note(f"{checkpoint}: {error}; set aside as {aside.name}, and the run begins anew")
+            trainer = Trainer(run, images, peers)
+    if peers.count > 1:
+        state = peers.tell(trainer.state_dict() if peers.first else None)
+        if not peers.first:
+            trainer.load_state_dict(state)
+    return trainer, sittings
 
 
 def write_done(trainer: Trainer, results: Results, sittings: tuple[Sitting, ...]) -> None:

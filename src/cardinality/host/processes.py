@@ -22,6 +22,9 @@ LONGEST_TMPDIR = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
 # With which a terminal, a scheduler or a user asks a program to end.
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+# The status of a process that has given up one that shared its run.
+LOST_PEER = 69
+
 # Where Linux counts the processes that it has ended for want of memory, the nearest count first:
 # of the control group (version 2, version 1), of the machine.
 CGROUP, CGROUPS, MACHINE = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), Path("/proc/vmstat")

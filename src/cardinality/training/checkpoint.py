@@ -12,16 +12,25 @@ import torch
 from cardinality.results.epochs import Epoch, write_epochs
 from cardinality.results.progress import Header, Unsound, read_checkpoint, write_checkpoint
 from cardinality.results.records import Sitting
-from cardinality.training.ends import Stopped
+from cardinality.training.ends import Lost, Stopped
+from cardinality.training.peers import Peers
 from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer
 
+# What a process wishes after a step; of several the greatest counts.
+GO_ON, KEEP, STOP = range(3)
 # Seconds between two checkpoints inside an epoch: so much a machine that dies takes with it.
 EVERY = 600.0
 
 
 def save(trainer: Trainer, path: Path, sittings: Sequence[Sitting]) -> None:
-    """Write a run's state, and its epochs so far as CSV beside it."""
+    """Write a run's state, and its epochs so far as CSV beside it; of several processes the first.
+
+    All of them call it.
+    """
+    trainer.gather()
+    if not trainer.peers.first:
+        return
     buffer = io.BytesIO()
     torch.save(trainer.state_dict(), buffer)
     content = buffer.getvalue()
@@ -80,7 +89,7 @@ def _check(trainer: Trainer, header: Header, state: dict[str, Any]) -> None:
             raise Unsound(f"{part['steps']} steps of epoch {done + 1} are more than it has")
         steps += part["steps"]
         trained = min(part["steps"] * run.training.batch, len(trainer.train_images))
-        if part["tally"]["images"] != trained:
+        if sum(images for _, images in part["sums"]) != trained:
             raise Unsound(f"its sums are not of {part['steps']} steps")
     if state["scheduler"]["last_epoch"] != steps:
         raise Unsound(f"its schedule is not where {steps} steps end")
@@ -92,6 +101,26 @@ def _steps(trainer: Trainer, epochs: int) -> int:
     return min(epochs * trainer.steps, training.all_steps(len(trainer.train_images)))
 
 
+def _wish(on_step: Callable[[float], None], epochs: float) -> int:
+    """Tell how many epochs are done, and whether it is to go on."""
+    try:
+        on_step(epochs)
+    except Stopped:
+        return STOP
+    return GO_ON
+
+
+def _check_together(peers: Peers, check: Callable[[], None]) -> None:
+    """See that the run is still one's own; if one of several processes has lost it, all have."""
+    lost: Lost | None = None
+    try:
+        check()
+    except Lost as error:
+        lost = error
+    if peers.agree(lost is not None):
+        raise lost or Lost("another process has taken it over")
+
+
 def train(
     trainer: Trainer,
     path: Path,
@@ -101,6 +130,8 @@ def train(
     check: Callable[[], None] = lambda: None,
 ) -> tuple[Sitting, ...]:
     """Train a run to its end, and keep its state: after each epoch, in time, and where it stops.
+
+    Of several processes all call it.
 
     Args:
         trainer: the run, as it begins or as `restore` left it; it ends with every epoch.
@@ -125,21 +156,21 @@ def train(
         whole = part is None and trainer.part is None
         last = len(trainer.epochs) + (trainer.part is not None)
         sittings = (*before, watch.sitting(first, last, None if whole else trainer.done - start))
-        check()
+        _check_together(trainer.peers, check)
         save(trainer, path, sittings)
         kept = time.monotonic()
 
     def after_step(epochs: float) -> None:
-        try:
-            on_step(epochs)
-        except Stopped:
+        late = time.monotonic() - kept >= EVERY
+        wish = trainer.peers.agree(_wish(on_step, epochs) or (KEEP if late else GO_ON))
+        if wish != GO_ON:
             keep()
-            raise
-        if time.monotonic() - kept >= EVERY:
-            keep()
+        if wish == STOP:
+            raise Stopped
 
     while len(trainer.epochs) < trainer.run.epochs:
-        on_step(trainer.done)
+        if trainer.peers.agree(_wish(on_step, trainer.done)) == STOP:
+            raise Stopped
         trainer.train_epoch(after_step)
         keep()
     return sittings

@@ -27,9 +27,10 @@ def forward(net: ResNeXt, images: Tensor, precision: Precision) -> Tensor:
     """Logits in float32, (N, classes), of images (N, 3, side, side) on the net's device.
 
     In bfloat16 convolutions multiply in it; weights stay float32, and so does the fully connected
-    layer: of 1,500 images some would have two logits that round to the same bfloat16.
+    layer: of 1,500 images some would have two logits that round to the same bfloat16. A net in
+    float64, as some tests have it, computes in that.
     """
     mixed = precision == "bfloat16"
     with torch.autocast(images.device.type, torch.bfloat16, enabled=mixed):
-        features = net.features(images)
-    return net.fc(features.float())
+        features = net.features(images.to(net.fc.weight.dtype))
+    return net.fc(features.to(net.fc.weight.dtype))

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cardinality.training.tally import Tally
+from cardinality.training.peers import Peers
+from cardinality.training.tally import Sums, Tally
 
 
 class Part:
@@ -20,13 +21,15 @@ class Part:
 
     Attributes:
         steps: batches that have been trained on.
-        tally: what they came to.
+        tally: what they came to in this process.
+        sums: what they came to in all of them, when they were last asked.
         waited: seconds for batches, in all sittings.
     """
 
     def __init__(self, order: Tensor, rate: float, device: torch.device) -> None:
         self.order, self.rate, self.tally = order, rate, Tally(device)
         self.steps, self.waited = 0, 0.0
+        self.sums: Sums = []
         self._before, self._began = 0.0, time.perf_counter()
 
     @property
@@ -34,20 +37,28 @@ class Part:
         """That the epoch has taken, in all sittings."""
         return self._before + time.perf_counter() - self._began
 
+    def gather(self, peers: Peers) -> None:
+        """Have the sums of all processes, for `state_dict`; they all call it."""
+        self.sums = self.tally.gathered(peers)
+
     def state_dict(self) -> dict[str, Any]:
         """All that the rest of the epoch depends on, but for the generator's state."""
         return {
             "rate": self.rate,
             "steps": self.steps,
-            "tally": self.tally.state_dict(),
+            "sums": self.sums,
+            "classes": self.tally.classes,
             "waited": self.waited,
             "seconds": self.seconds,
         }
 
     @classmethod
-    def from_state(cls, order: Tensor, state: dict[str, Any], device: torch.device) -> "Part":
+    def from_state(
+        cls, order: Tensor, state: dict[str, Any], device: torch.device, peers: Peers
+    ) -> "Part":
         """Go on where `state_dict` was taken."""
         part = cls(order, state["rate"], device)
         part.steps, part.waited, part._before = state["steps"], state["waited"], state["seconds"]
-        part.tally.load_state_dict(state["tally"])
+        part.sums, part.tally.classes = state["sums"], state["classes"]
+        part.tally.go_on(part.sums, peers)
         return part

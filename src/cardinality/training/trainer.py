@@ -1,16 +1,17 @@
 """One run's net, optimiser and data: an epoch at a time, the same for every scale and device."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from cardinality.data.device import Waited, batches, channel_statistics
+from cardinality.data.device import Batch, Waited, batches, channel_statistics
 from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.data.store import DataSet
 from cardinality.experiment.plan import Run
@@ -22,6 +23,7 @@ from cardinality.results.images import Correct
 from cardinality.training.ends import Diverged
 from cardinality.training.numerics import forward, prepare_process
 from cardinality.training.part import Part
+from cardinality.training.peers import ALONE, Peers
 from cardinality.training.schedule import scheduler
 from cardinality.training.tally import Tally
 
@@ -35,10 +37,13 @@ class Trainer:
     Args:
         run: what to train.
         images: its data set.
+        peers: the processes that share it.
     """
 
-    def __init__(self, run: Run, images: DataSet) -> None:
-        self.run = run
+    def __init__(self, run: Run, images: DataSet, peers: Peers = ALONE) -> None:
+        self.run, self.peers = run, peers
+        # Whole groups of batch norm: then it does not matter how many processes there are.
+        self.share = peers.share(run.training.norm_images or 1)
         self.device = torch.device(run.numerics.device)
         prepare_process(run.numerics)
         torch.manual_seed(run.seed)
@@ -58,6 +63,7 @@ class Trainer:
         # Order and augmentation have a generator of their own, so that they are the same for
         # every net with this seed, however many numbers its initialisation took.
         self.generator = torch.Generator().manual_seed(run.seed)
+        self.classes = run.architecture.classes
         self.identity, self.statistics = images.identity(), channel_statistics(images)
         self.train_images, self.test_images = batches(images, run.training, self.device)
         self.steps = run.training.steps_an_epoch(len(self.train_images))
@@ -95,6 +101,7 @@ class Trainer:
         part = self.part
         train_loss, train_error = self._train(part, number, on_step)
         count = self._evaluated_after(number)
+        self.peers.copy_buffers(self.net)
         test_loss, top1, top5, self.correct = self.evaluate(count, lambda: on_step(number))
         if not math.isfinite(test_loss):
             raise Diverged(f"test loss {test_loss} after epoch {number}")
@@ -120,17 +127,22 @@ class Trainer:
         """Train what is left of an epoch: its mean loss and error in percent."""
         steps, first, before = self.steps_of(number), part.steps, part.waited
         self.net.train()
-        batches = self.train_images.epoch(self.generator, self.run.training.batch, skip=first)
-        waited = Waited(batches)
-        taken = waited if steps == self.steps else islice(waited, steps - first)
-        for step, (images, labels) in enumerate(taken, start=first + 1):
-            self.step(images, labels, part.tally)
+        batch, images = self.run.training.batch, len(self.train_images)
+        waited = Waited(self.train_images.epoch(self.generator, batch, first, self.share))
+        for step in range(first + 1, steps + 1):
+            together = min(batch, images - (step - 1) * batch)
+            if self.peers.count == 1:
+                self.step(*next(waited), part.tally)
+            else:  # of an epoch's last batch some may have nothing
+                self.step_together(next(waited, None), together, part.tally)
             part.steps, part.waited = step, before + waited.seconds
             if step % CHECKED_EVERY == 0 or step == steps:
-                part.tally.check(f"by step {step} of epoch {number}")
+                part.tally.check(f"by step {step} of epoch {number}", self.peers)
             on_step(number - 1 + step / steps)
+        if steps == self.steps:  # else it is the last one, and cut short
+            assert next(waited, None) is None  # noqa: S101 -- ours to keep
         part.waited = before + waited.seconds
-        loss, error, _ = part.tally.means()
+        loss, error, _ = part.tally.means(self.peers)
         return loss, error
 
     def step(self, images: Tensor, labels: Tensor, tally: Tally) -> None:
@@ -141,6 +153,21 @@ class Trainer:
         self.optimizer.step()
         self.scheduler.step()
         tally.add(loss, logits, labels)
+
+    def step_together(self, share: Batch | None, images: int, tally: Tally) -> None:
+        """Train on one batch of so many images, of which this process has a share or nothing.
+
+        Every image weighs the same, wherever it is, as in the mean over the whole batch.
+        """
+        self.optimizer.zero_grad()
+        if share is not None:
+            loss, logits = self.loss(*share)
+            labels = share[1]
+            (loss * (len(labels) / images)).backward()
+            tally.add(loss, logits, labels)
+        self.peers.add_gradients(self.net.parameters())
+        self.optimizer.step()
+        self.scheduler.step()
 
     def _evaluated_after(self, epoch: int) -> int:
         """On how many of the test images the error is measured after an epoch."""
@@ -160,23 +187,34 @@ class Trainer:
             between: called between two batches.
         """
         self.net.eval()
-        tally, right = Tally(self.device), []
-        for images, labels in self.test_images.plain(EVALUATION_BATCH):
-            left = count - tally.images
-            loss, logits = self.loss(images[:left], labels[:left])
-            right.append(tally.add(loss, logits, labels[:left]))
-            if left <= len(labels):
-                break
-            between()
-        return *tally.means(), Correct(torch.cat(right).cpu().numpy())
+        mine, tally = self.peers.share(1).of(count), Tally(self.device, self.classes)
+        right = [torch.zeros(0, dtype=torch.bool, device=self.device)]
+        batches = self.test_images.plain(EVALUATION_BATCH, mine)
+        # The first process has most images; all pass on as often as it.
+        most = -(-count // self.peers.count)
+        for start in range(0, most, EVALUATION_BATCH):
+            if start:
+                between()
+            if start < len(mine):
+                images, labels = next(batches)
+                loss, logits = self.loss(images, labels)
+                right.append(tally.add(loss, logits, labels))
+        assert next(batches, None) is None  # noqa: S101 -- ours to keep
+        found = self.peers.gather((mine, torch.cat(right).cpu().numpy()))
+        return *tally.means(self.peers), _each_once(found, count)
 
     def loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Cross entropy and the logits, in float32 whatever the net's precision."""
         logits = forward(self.net, images, self.run.numerics.precision)
         return cross_entropy(logits, labels), logits
 
+    def gather(self) -> None:
+        """Have what all processes know, for `state_dict`; they all call it."""
+        if self.part is not None:
+            self.part.gather(self.peers)
+
     def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the run depends on."""
+        """All that the rest of the run depends on, as of the last `gather`."""
         return {
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -198,5 +236,22 @@ class Trainer:
         torch.set_rng_state(state["torch"])
         self.epochs = [Epoch(**epoch) for epoch in state["epochs"]]
         part = state.get("part")  # none in checkpoints of format 1
-        self.part = None if part is None else Part.from_state(state["order"], part, self.device)
+        self.part = None
+        if part is not None:
+            self.part = Part.from_state(state["order"], part, self.device, self.peers)
         self.correct = None if state["correct"] is None else Correct(state["correct"].numpy())
+
+
+def _each_once(found: Sequence[tuple[range, NDArray[np.bool_]]], count: int) -> Correct:
+    """Which of all images are right, from what each process found of its own.
+
+    Raises:
+        AssertionError: an image was not counted once.
+    """
+    right, times = np.zeros(count, dtype=np.bool_), np.zeros(count, dtype=np.int64)
+    for mine, theirs in found:
+        right[mine.start : mine.stop] = theirs
+        times[mine.start : mine.stop] += 1
+    if not (times == 1).all():
+        raise AssertionError("an image was not evaluated, or twice")
+    return Correct(right)
