@@ -145,6 +145,30 @@ def test_what_two_readers_would_read_differently_is_refused(tmp_path: Path, valu
     assert message.isprintable()
 
 
+@pytest.mark.parametrize("letter", ["\u0085", "\u2028", "\u2029"])
+def test_what_ends_a_line_for_some_readers_alone_is_refused(tmp_path: Path, letter: str) -> None:
+    message = refused(tmp_path / "a.yaml", f"title: a # {letter}seeds: 3\n", Ablation)
+    assert "ends a line in YAML 1.1" in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: 0", "seeds: input should be greater than or equal to 1"),
+        ("seeds: {base: 0}", "seeds.base: input should be greater than or equal to 1"),
+        ("speed: {cpu: -1}", "speed.cpu: input should be greater than 0"),
+        ("speed: {tpu: 1}", "speed.tpu: input should be 'cpu' or 'cuda'"),
+    ],
+)
+def test_a_message_has_the_keys_of_the_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"based_on: quick\n{text}\n")
+    with pytest.raises(UserError) as refusal:
+        load(path, Protocol, bases=PROTOCOLS)
+    assert str(refusal.value).removeprefix(f"{path}: ").startswith(message)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

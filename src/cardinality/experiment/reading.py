@@ -5,12 +5,13 @@ A mistake in a file ends in one line with the file, the key, what is wrong and w
 
 import json
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
@@ -40,6 +41,8 @@ OTHERWISE = re.compile(
 UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+# What ends a line in YAML 1.1 alone.
+BREAKS = "\u0085\u2028\u2029"
 
 
 class _Loader(yaml.SafeLoader):
@@ -131,6 +134,11 @@ def load(path: Path, model: type[Model], bases: str | None = None) -> Model:
 def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     """The keys and values of one file."""
     text = read_text(path, LARGEST_FILE)
+    if any(letter in text for letter in BREAKS):
+        raise UserError(
+            f"{path}: has a character that ends a line in YAML 1.1 and none in 1.2 (U+0085, U+2028"
+            " or U+2029); allowed: ordinary line ends"
+        )
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader made stricter
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
@@ -159,7 +167,7 @@ def _validation_problem(error: ValidationError, model: type[BaseModel]) -> tuple
     """
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
+    first = _of_what_was_meant(problems)
     owner, keys = _follow(model, first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
@@ -172,6 +180,24 @@ def _validation_problem(error: ValidationError, model: type[BaseModel]) -> tuple
         message = message[:1].lower() + message[1:]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return keys, " ".join(f"{message}{more}".split())
+
+
+def _of_what_was_meant(problems: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The first problem; where a number or a mapping is allowed and a mapping given, the mapping's.
+
+    Pydantic tries both, and its location says which: the mapping's problem lies further in.
+    """
+    first = problems[0]
+    place = next((n for n, part in enumerate(first["loc"]) if _is_kind(part)), None)
+    if place is None:
+        return first
+    same = [each for each in problems if each["loc"][:place] == first["loc"][:place]]
+    return max(same, key=lambda each: len(each["loc"]))
+
+
+def _is_kind(part: int | str) -> bool:
+    """Whether a part of a location names what kind of thing is wrong, and no key of the file."""
+    return isinstance(part, str) and part.startswith(("constrained-", "dict[", "[key]"))
 
 
 def _follow(
@@ -188,6 +214,8 @@ def _follow(
         if tagged and len(candidates) > 1:
             owner = tagged[0]
             candidates = tagged
+            continue
+        if _is_kind(part):
             continue
         keys.append(str(part))
         if isinstance(part, str) and candidates:
