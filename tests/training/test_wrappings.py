@@ -96,6 +96,27 @@ def test_which_of_several_was_taken_is_told_and_can_be_chosen(state: State, tmp_
     )
 
 
+def test_what_stands_beside_a_net_is_left_out_and_told(state: State, tmp_path: Path) -> None:
+    """Lightning keeps the losses and metrics of a module with its net."""
+    path = tmp_path / "w.ckpt"
+    beside = {"loss.weight": torch.ones(10), "metric.confusion": torch.zeros(10, 10)}
+    torch.save({"state_dict": prefixed("net._orig_mod.", state) | beside}, path)
+    weights, metadata = load_weights(path)
+    assert weights.keys() == state.keys()
+    assert metadata["choice"] == (
+        "without loss.weight, metric.confusion, which stand beside the net"
+    )
+    torch.save(state | beside, path)  # without a prefix nobody knows what is the net's
+    assert "loss.weight" in refused(path)
+
+
+def test_weights_under_a_name_that_nobody_uses_are_asked_for(state: State, tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"mine": state, "epoch": 3}, path)
+    assert refused(path).endswith("which weights is not clear; allowed: --key mine")
+    assert load_weights(path, "mine")[0].keys() == state.keys()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

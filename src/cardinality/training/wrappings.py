@@ -127,7 +127,8 @@ class Unwrapped:
 
     Attributes:
         weights: names, without prefixes, and tensors in float32.
-        choice: in words under which key they stood, where there were several.
+        choice: in words under which key they stood, where there were several, and what stood
+            beside them.
     """
 
     weights: dict[str, Tensor]
@@ -273,7 +274,12 @@ def unwrap(content: Any, path: Path, key: str | None = None) -> Unwrapped:
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(f"{path}: {name!r:.80} is no tensor; allowed: names with tensors")
-    weights = _bare({name: value for name, value in content.items() if name not in BESIDE})
+    found = {name: value for name, value in content.items() if name not in BESIDE}
+    beside = _beside(found)
+    weights = _bare({name: value for name, value in found.items() if name not in beside})
+    if beside:
+        told = f"without {line(', '.join(beside), 200)}, which stand beside the net"
+        choice = told if choice is None else f"{choice}, {told}"
     check(weights, path)
     return Unwrapped(_complete({name: _plain(value) for name, value in weights.items()}), choice)
 
@@ -291,6 +297,9 @@ def _choose(content: Any, path: Path, key: str | None) -> tuple[Any, str | None]
     for name in KEYS:
         if name in there:
             return content[name], _told(name, there) if _several(there) else None
+    if there and not any(isinstance(value, Tensor) for value in content.values()):
+        allowed = " or ".join(line(f"--key {name}", 100) for name in there)
+        raise UserError(f"{path}: which weights is not clear; allowed: {allowed}")
     return content, None
 
 
@@ -305,6 +314,34 @@ def _told(name: str, there: list[Any]) -> str:
 
 def _holds_tensors(value: object) -> bool:
     return isinstance(value, Mapping) and any(isinstance(part, Tensor) for part in value.values())
+
+
+def _beside(weights: Mapping[str, Tensor]) -> list[str]:
+    """What stands beside a net that is a part of something, as Lightning's losses and metrics do.
+
+    The net's own names begin with a prefix; its head's may not.
+    """
+    prefix = _prefix_of_net(weights)
+    own = (prefix or "", "fc.", "head.")
+    return [] if prefix is None else [name for name in weights if not name.startswith(own)]
+
+
+def _prefix_of_net(weights: Mapping[str, Tensor]) -> str | None:
+    """What stands before the name of the first convolution, where that is a wrapping's."""
+    for name in weights:
+        prefix = name.removesuffix("conv1.weight")
+        if prefix != name and prefix and _is_wrapping(prefix):
+            return prefix
+    return None
+
+
+def _is_wrapping(prefix: str) -> bool:
+    while prefix:
+        first = next((each for each in PREFIXES if prefix.startswith(each)), None)
+        if first is None:
+            return False
+        prefix = prefix.removeprefix(first)
+    return True
 
 
 def _bare(weights: dict[str, Tensor]) -> dict[str, Tensor]:
