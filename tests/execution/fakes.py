@@ -83,6 +83,10 @@ def compute(
     if what == "fail":
         return Report(run, "failed", "made", make_record(run, None, [], [], failure="made"))
     check()
+    if what == "where":
+        where = f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {place.provenance.machine}"
+        with (folder / "where").open("a") as file:
+            file.write(f"{where} {place.side_by_side} {place.here}\n")
     with (folder / "computed").open("a") as file:
         file.write(f"{run.name} {os.getpid()}\n")
     place_of_record(folder, run).parent.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,15 @@ import psutil
 import pytest
 
 from cardinality.execution.contract import Broken, Compute, Report
-from cardinality.execution.executors import LOST_STARTS, Pool, side_by_side
+from cardinality.execution.executors import (
+    LOST_STARTS,
+    RUNS_ON_A_GPU,
+    Pool,
+    runs_on,
+    side_by_side,
+)
 from cardinality.experiment.plan import Plan
-from cardinality.host.machine import Machine
+from cardinality.host.machine import Gpu, Machine
 from tests.execution import fakes
 from tests.tiny import MADE
 
@@ -166,3 +172,41 @@ def test_how_many_runs_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # by memory
     assert side_by_side(Machine("cpu", "a CPU", 4, True), threads=8, memory=1.5 * 2**30) == 1
     assert side_by_side(Machine("cuda", "a GPU", 64, True), threads=1, memory=1.5 * 2**30) == 1
+
+
+A100, V100 = (Gpu(f"GPU-{name}", name, True) for name in ("A100", "V100"))
+
+
+def test_a_run_a_gpu_or_several_small_ones_where_the_rule_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, gpus = Machine("cuda", "A100", 64, True), (A100, V100, V100)
+    assert RUNS_ON_A_GPU == {}  # until a GPU has been measured
+    assert side_by_side(machine, 1, 2**30, gpus, macs=1e9) == 3
+    monkeypatch.setitem(RUNS_ON_A_GPU, "A100", ((1e10, 4), (1e11, 2)))
+    assert [runs_on(A100, macs) for macs in (1e10, 5e10, 1e12)] == [4, 2, 1]
+    assert side_by_side(machine, 1, 2**30, gpus, macs=1e9) == 6
+    assert side_by_side(machine, 1, 2**30, gpus) == 3  # nothing is known of the steps
+
+
+def test_each_worker_sees_one_gpu_in_turn_and_records_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three workers on two unlike GPUs; one that dies is replaced on the same one."""
+    monkeypatch.setenv(fakes.VARIABLE, "1x64d=where 32x4d=where")
+    monkeypatch.setenv(fakes.SEEDS, "2")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    runs = fakes.plan_runs(tmp_path)
+    with closing(Pool(3, tmp_path, MADE, "cuda", fakes.ready, gpus=(A100, V100))) as made:
+        heard(made, lambda: made.free == 3)
+        made.workers[0].process.kill()
+        heard(made, lambda: made.free == 2)
+        heard(made, lambda: made.free == 3)
+        for run in runs[:3]:
+            made.submit(run)
+        news = heard(made, lambda: made.free == 3)
+    assert sum(isinstance(one, Report) for one in news) == 3
+    where = sorted((tmp_path / "where").read_text().splitlines())
+    # Which, its name, how many share it, and how many share the machine.
+    assert where == ["GPU-A100 A100 2 3", "GPU-A100 A100 2 3", "GPU-V100 V100 1 3"]
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ

@@ -147,12 +147,17 @@ def _jobs(plan: "Plan", found: "Results", machine: "Machine", asked: int | None 
     """How many runs go side by side: as many as was asked for, else as there is room for."""
     from cardinality.data.loaders import largest_batch, most_side_by_side
     from cardinality.execution.executors import side_by_side
+    from cardinality.host.machine import Gpu, usable_gpus
     from cardinality.results.estimate import memory_per_run
 
     if asked is not None:
         return asked
     protocol = plan.protocol
-    jobs = side_by_side(machine, protocol.numerics.threads, memory_per_run(plan.runs(), found))
+    memory, gpus, macs = memory_per_run(plan.runs(), found), tuple[Gpu, ...](), 0
+    if machine.device == "cuda":
+        gpus = usable_gpus(machine.resolve(protocol.numerics.precision))
+        macs = max(entry.complexity.macs for entry in plan.entries) * protocol.training.batch
+    jobs = side_by_side(machine, protocol.numerics.threads, memory, gpus, macs)
     room = None
     if protocol.data.name == "folders":
         room = most_side_by_side(largest_batch(protocol.data, protocol.training.batch))

@@ -18,6 +18,7 @@ from cardinality.execution.tidying import tidy
 from cardinality.execution.together import together_on
 from cardinality.experiment.plan import Run
 from cardinality.host.launched import Launched
+from cardinality.host.machine import usable_gpus
 from cardinality.host.provenance import Provenance
 from cardinality.results.folder import Results
 
@@ -71,6 +72,8 @@ def compute_all(
     if which is not None:
         ready = partial(together_on, device, which)
         start = partial(start, make_ready=ready, processes=which.count)
+    elif device == "cuda":
+        start = partial(start, gpus=usable_gpus(runs[0].numerics.precision))
     return compute_with(start, runs, results, display, stop or Stop())
 
 

@@ -5,8 +5,9 @@ run a worker died of, and so that its death holds up no other.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -14,10 +15,10 @@ from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
 from cardinality.execution.contract import Broken, Compute, Progress, Report
-from cardinality.execution.process import Ready, Stop, Task, serve, torch_on
+from cardinality.execution.process import Ready, Stop, Task, on_gpu, serve, torch_on
 from cardinality.experiment.plan import Run
 from cardinality.host import limits
-from cardinality.host.machine import Device, Machine
+from cardinality.host.machine import Device, Gpu, Machine
 from cardinality.host.processes import LOST_PEER, how_it_ended, oom_kills, start_shielded
 from cardinality.host.provenance import Place, Provenance
 from cardinality.results.records import make_record
@@ -30,16 +31,37 @@ FAULTS = {-SIGABRT, -SIGBUS, -SIGFPE, -SIGILL, -SIGSEGV}
 LEAVING = 5.0
 
 
-def side_by_side(machine: Machine, threads: int, memory: float) -> int:
-    """How many runs go side by side: on a CPU as many as have cores and memory, else one.
+# Runs that a GPU computes at once, by its name: each with the multiply-adds of a step (forward, of
+# the whole batch) up to which a net counts as that small. A row is put here where the benchmark's
+# "side by side" (results/bench) says that so many come to 1.1 times the images a second of one
+# or more. No GPU has been measured, so each computes one run at a time.
+RUNS_ON_A_GPU: dict[str, tuple[tuple[float, int], ...]] = {}
+
+
+def runs_on(gpu: Gpu, macs: float) -> int:
+    """How many runs go side by side on a GPU whose steps take so many multiply-adds."""
+    rows = RUNS_ON_A_GPU.get(gpu.name, ())
+    return max((count for most, count in rows if macs <= most), default=1)
+
+
+def side_by_side(
+    machine: Machine,
+    threads: int,
+    memory: float,
+    gpus: Sequence[Gpu] = (),
+    macs: float = float("inf"),
+) -> int:
+    """How many runs go side by side: on a CPU as many as have cores and memory, else one a GPU.
 
     Args:
         machine: where they are computed.
         threads: of one run.
         memory: bytes that one run takes at most.
+        gpus: that compute, where it is not the CPU; several small runs each where that pays.
+        macs: multiply-adds of the largest step.
     """
     if machine.device != "cpu":
-        return 1
+        return max(1, sum(runs_on(gpu, macs) for gpu in gpus))
     return max(1, min(machine.cores // threads, int(limits.memory() / memory)))
 
 
@@ -53,6 +75,7 @@ class Worker:
         ready: whether it can compute.
         run: what it computes.
         oom_kills: the system's count when it began what it does.
+        gpu: the only one that it sees, where there are several.
     """
 
     process: SpawnProcess
@@ -60,6 +83,7 @@ class Worker:
     ready: bool = False
     run: Run | None = None
     oom_kills: int | None = None
+    gpu: Gpu | None = None
 
     def how_it_died(self) -> str:
         """Wait until the process has ended, and say how it did."""
@@ -87,6 +111,7 @@ class Pool:
         device: that runs are computed on.
         make_ready: what a worker imports to compute a run; torch unless something else is given.
         processes: that share a run.
+        gpus: the workers', one after the other in turn; without any, each sees all there are.
     """
 
     def __init__(
@@ -97,30 +122,34 @@ class Pool:
         device: Device,
         make_ready: Callable[[], Compute] | None = None,
         processes: int = 1,
+        gpus: Sequence[Gpu] = (),
     ) -> None:
         self.context = multiprocessing.get_context("spawn")
         self.folder, self.device = folder, device
         self.make_ready = make_ready or partial(torch_on, device)
-        self.place = Place(provenance, jobs, processes)
+        turns = [gpus[number % len(gpus)] if gpus else None for number in range(jobs)]
+        self.beside = Counter(turns)
+        self.place = Place(provenance, jobs, processes, here=jobs)
         self.lost_starts, self.stopping = 0, False
         self.workers: list[Worker] = []
         try:
-            for _ in range(jobs):
-                self._start()
+            for gpu in turns:
+                self._start(gpu)
         except BaseException:
             self.close()
             raise
 
-    def _start(self) -> None:
+    def _start(self, gpu: Gpu | None) -> None:
         """Start a worker; it imports torch while nobody waits for it."""
         ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=serve, args=(theirs, self.folder, self.make_ready))
+        ready = self.make_ready if gpu is None else partial(on_gpu, gpu.visible, self.make_ready)
+        process = self.context.Process(target=serve, args=(theirs, self.folder, ready))
         try:
             start_shielded(process)
         except OSError as error:
             raise Broken(f"a worker process cannot be started: {error}") from None
         theirs.close()  # so that its death is the end of the connection
-        self.workers.append(Worker(process, ours, oom_kills=oom_kills()))
+        self.workers.append(Worker(process, ours, oom_kills=oom_kills(), gpu=gpu))
 
     @property
     def free(self) -> int:
@@ -131,7 +160,14 @@ class Pool:
         """Give a run to a free worker."""
         worker = next(worker for worker in self.workers if worker.ready and worker.run is None)
         worker.run, worker.oom_kills = run, oom_kills()
-        self._tell(worker, Task(run, self.place))
+        self._tell(worker, Task(run, self._place(worker)))
+
+    def _place(self, worker: Worker) -> Place:
+        """Where a worker computes: on a GPU its neighbours there count."""
+        if worker.gpu is None:
+            return self.place
+        made = self.place.provenance.model_copy(update={"machine": worker.gpu.name})
+        return replace(self.place, provenance=made, side_by_side=self.beside[worker.gpu])
 
     def poll(self, seconds: float) -> Iterator[Progress | Report]:
         """What the workers have said; waits so long for one to say something.
@@ -188,7 +224,7 @@ class Pool:
         worker.connection.close()
         worker.end(0)
         if not self.stopping:
-            self._start()
+            self._start(worker.gpu)
 
     def _tell(self, worker: Worker, message: Task | Stop) -> None:
         """Tell a worker; that one has died is heard at the next poll."""

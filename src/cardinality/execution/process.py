@@ -122,6 +122,12 @@ def torch_on(device: Device) -> Compute:
     return compute
 
 
+def on_gpu(visible: str, make_ready: Callable[[], Compute]) -> Compute:
+    """Get ready where one GPU alone is seen: CUDA reads this when torch first asks for it."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible
+    return make_ready()
+
+
 def _attempt(compute: Compute, task: Task, folder: Path, line: Line) -> Report | Broken:
     """Compute a run, and tell how far it is."""
     said = -1.0

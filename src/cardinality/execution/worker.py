@@ -126,7 +126,7 @@ def _failed(
 
 def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:
     """The sitting's measures and the run's images."""
-    limits.share_among(place.side_by_side or 1)
+    limits.share_among(place.here or place.side_by_side or 1)
     try:
         return Watch(place, torch.device(run.numerics.device)), _images(run.data)
     except Exception as error:

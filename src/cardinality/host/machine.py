@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 from cardinality.host import kernel, limits
 
 Device = Literal["cpu", "cuda"]
@@ -103,6 +104,88 @@ def _cpu() -> tuple[frozenset[str], str]:
     return frozenset(flags.split()), fields.get("model name", platform.machine())
 
 
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU, or a slice of one (MIG), that the user does not hide.
+
+    Attributes:
+        visible: by which CUDA_VISIBLE_DEVICES names it alone.
+        name: its own; a slice's says which part of which GPU it is.
+        bfloat16: whether it has the instructions.
+    """
+
+    visible: str
+    name: str
+    bfloat16: bool
+
+
+@lru_cache(maxsize=1)
+def gpus() -> tuple[Gpu, ...]:
+    """Every GPU that the NVIDIA driver shows and the user does not hide, slices one by one.
+
+    They are in the order of CUDA_VISIBLE_DEVICES, which is read as CUDA reads it: what comes after
+    a name that is none is hidden. Numbers are the driver's, as CUDA has them where
+    CUDA_DEVICE_ORDER is PCI_BUS_ID or the GPUs are alike.
+    """
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        every = [pynvml.nvmlDeviceGetHandleByIndex(n) for n in range(pynvml.nvmlDeviceGetCount())]
+        asked = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(len(every)))))
+        found: dict[str, Gpu] = {}
+        for name in map(str.strip, asked.split(",")):
+            number = next((n for n, gpu in enumerate(every) if _is_named(name, n, gpu)), None)
+            if number is None:
+                break
+            found.update({gpu.visible: gpu for gpu in _named(name, every[number])})
+        return tuple(found.values())
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def usable_gpus(precision: Precision) -> tuple[Gpu, ...]:
+    """Those that have the instructions that a precision takes; the others compute none of it."""
+    found = gpus()
+    usable = tuple(gpu for gpu in found if gpu.bfloat16 or precision == "float32")
+    for gpu in found:
+        if gpu not in usable:
+            note(f"{gpu.name}: is left out, since it has no instructions for {precision}")
+    return usable
+
+
+def _named(name: str, gpu: Any) -> Iterator[Gpu]:
+    """What CUDA_VISIBLE_DEVICES means by a name: a GPU, all of its slices, or one."""
+    import pynvml
+
+    # Tensor cores multiply bfloat16 from Ampere (compute capability 8) on.
+    bfloat16 = pynvml.nvmlDeviceGetCudaComputeCapability(gpu)[0] >= 8
+    slices = dict(_slices(gpu))
+    if name.startswith("MIG-GPU-"):  # before driver 470; nothing else names it
+        yield Gpu(name, pynvml.nvmlDeviceGetName(gpu), bfloat16)
+    elif name.startswith("MIG-"):
+        visible = next(each for each in slices if each.startswith(name))
+        yield Gpu(visible, slices[visible], bfloat16)
+    elif _is_split(gpu):
+        yield from (Gpu(visible, own, bfloat16) for visible, own in slices.items())
+    else:
+        uuid = pynvml.nvmlDeviceGetUUID(gpu)
+        yield Gpu(uuid, pynvml.nvmlDeviceGetName(gpu), bfloat16)
+
+
+def _is_split(gpu: Any) -> bool:
+    """Whether a GPU computes in slices alone."""
+    import pynvml
+
+    try:
+        return bool(pynvml.nvmlDeviceGetMigMode(gpu)[0])
+    except pynvml.NVMLError:  # it cannot be split
+        return False
+
+
 def _is_named(name: str, number: int, gpu: Any) -> bool:
     """Whether CUDA_VISIBLE_DEVICES names a GPU, or a slice of it (MIG).
 
@@ -115,12 +198,12 @@ def _is_named(name: str, number: int, gpu: Any) -> bool:
     if name.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-UUID/INSTANCE/COMPUTE
         return bool(f"MIG-{pynvml.nvmlDeviceGetUUID(gpu)}".startswith(name.partition("/")[0]))
     if name.startswith("MIG-"):
-        return any(slice_.startswith(name) for slice_ in _slices(gpu))
+        return any(slice_.startswith(name) for slice_, _ in _slices(gpu))
     return name == str(number)
 
 
-def _slices(gpu: Any) -> Iterator[str]:
-    """The names of a GPU's slices."""
+def _slices(gpu: Any) -> Iterator[tuple[str, str]]:
+    """By what each slice of a GPU is told from others, and its name."""
     import pynvml
 
     try:
@@ -129,36 +212,13 @@ def _slices(gpu: Any) -> Iterator[str]:
         return
     for number in range(count):
         try:
-            yield pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, number))
+            part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, number)
+            yield pynvml.nvmlDeviceGetUUID(part), pynvml.nvmlDeviceGetName(part)
         except pynvml.NVMLError:  # there is none of this number
             continue
 
 
-@lru_cache(maxsize=1)
 def _gpu() -> Machine | None:
-    """The first GPU that the NVIDIA driver shows and the user does not hide, if any.
-
-    Numbers are the driver's, as CUDA has them where CUDA_DEVICE_ORDER is PCI_BUS_ID or the GPUs
-    are alike.
-    """
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        every = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        handle = next(
-            (gpu for number, gpu in enumerate(every) if _is_named(first, number, gpu)),
-            None,
-        )
-        if handle is None:
-            return None
-        major, _ = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-        name = pynvml.nvmlDeviceGetName(handle)
-        # Tensor cores multiply bfloat16 from Ampere (compute capability 8) on.
-        return Machine("cuda", name, limits.cores(), major >= 8)
-    finally:
-        pynvml.nvmlShutdown()
+    """The first GPU that the user does not hide, if any."""
+    first = next(iter(gpus()), None)
+    return None if first is None else Machine("cuda", first.name, limits.cores(), first.bfloat16)

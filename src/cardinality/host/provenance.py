@@ -45,13 +45,15 @@ class Place:
 
     Attributes:
         provenance: of the machine and the code.
-        side_by_side: how many runs the driver has going at once.
+        side_by_side: how many runs the driver has going at once, of GPUs on the same one.
         processes: how many share a run.
+        here: how many runs share this machine's cores and memory; by default those side by side.
     """
 
     provenance: Provenance
     side_by_side: int | None = None
     processes: int = 1
+    here: int | None = None
 
 
 class Code(NamedTuple):

@@ -52,7 +52,8 @@ class Sitting(Strict):
             the processor's.
         cores: CPU cores that the process might use.
         processes: how many shared the run.
-        side_by_side: how many runs the driver had going at once, where it is known.
+        side_by_side: how many runs the driver had going at once, of GPUs on the same one, where
+            it is known.
         commit, clean: of the code, and whether the tree outside results/ was as that has it.
         versions: of Python, this suite and the libraries that compute.
         first_epoch, last_epoch: of those that it computed, as a whole or a part, and that were
