@@ -63,7 +63,6 @@ def fitting(batch: int, workers: int | None = None, prefetch: int = PREFETCH) ->
     if workers:
         check_sockets()
     room = limits.shared_memory()
-    room = None if room is None else room // sharing_here()
     if room is None or not workers or needed(batch, workers, prefetch) <= room:
         return Loaders(workers, prefetch)
     least = needed(batch)

@@ -15,6 +15,7 @@ from cardinality.execution.contract import Broken, Report
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.plan import Run
 from cardinality.host import limits
+from cardinality.host.launched import sharing_here
 from cardinality.host.provenance import Place
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
@@ -126,7 +127,7 @@ def _failed(
 
 def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:
     """The sitting's measures and the run's images."""
-    limits.share_among(place.here or place.side_by_side or 1)
+    limits.share_among((place.here or place.side_by_side or 1) * sharing_here())
     try:
         return Watch(place, torch.device(run.numerics.device)), _images(run.data)
     except Exception as error:
