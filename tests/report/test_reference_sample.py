@@ -72,3 +72,23 @@ def test_the_readme_and_the_log_say_what_it_shows(errors: Floats) -> None:
     stated = re.search(r"p of the one test is ([\d., ]+):", log)
     assert stated is not None
     assert [float(p) for p in stated[1].split(", ")] == pytest.approx(found.ps, abs=6e-5)
+
+
+def test_the_log_says_what_the_deeper_nets_and_those_without_shortcuts_show() -> None:
+    """Differences as mean ± half of a 95 % t interval over ten seeds."""
+
+    def told(differences: Floats) -> str:
+        half = float(stats.t.ppf(0.975, len(differences) - 1)) * float(stats.sem(differences))
+        return f"{abs(differences.mean()):.1f} ± {half:.1f}"
+
+    log = " ".join((ROOT / "docs" / "log.md").read_text().split())
+    table = pd.read_csv(FOLDER / "quick-table3.csv")
+    deep = table[table.depth == 20].pivot(index="seed", columns="setting", values="error")
+    assert len(deep) == 10
+    differences = deep[SETTINGS[1:]].sub(deep["1x64d"], axis=0)
+    assert (differences.mean() < 0).all()
+    assert ", ".join(f"−{told(differences[name].to_numpy())}" for name in SETTINGS[1:]) in log
+    residual = pd.read_csv(FOLDER / "quick-residual.csv")
+    errors = residual.pivot(index="seed", columns=["shortcuts", "setting"], values="error")
+    lost = [told((errors["no"] - errors["yes"])[name].to_numpy()) for name in ("1x64d", "32x4d")]
+    assert "1x64d loses {} points and 32x4d {}".format(*lost) in log
