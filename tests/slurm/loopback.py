@@ -6,11 +6,9 @@ It needs Debian's slurmctld, slurmd and slurm-client; neither munge nor accounti
 import getpass
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,8 +119,6 @@ class Slurm:
         while self.ask("squeue", "--noheader") and time.monotonic() < end:
             time.sleep(0.5)
         for program in list(self.processes):
-            with suppress(ProcessLookupError):
-                self.processes[program].send_signal(signal.SIGCONT)
             self.stop(program)
 
     def logs(self) -> str:

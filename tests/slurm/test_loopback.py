@@ -1,7 +1,7 @@
 """A real Slurm: a grid of real nets whose jobs are killed, run out of time and are preempted.
 
 Run by ``make test-slurm``. Limits of jobs count in minutes, and Slurm looks at them twice a minute,
-so one grid goes through all of it at once, in three minutes.
+so one grid goes through all of it at once.
 """
 
 import os
@@ -33,7 +33,7 @@ PROTOCOL = TINY_PROTOCOL.replace("train: 80", "train: 800").replace("epochs: 2",
 CLUSTER = """\
 device: cpu
 precision: float32
-time: 1m
+time: 2m
 partition: low
 array: 4
 comment: a real Slurm
@@ -148,20 +148,16 @@ def test_whatever_slurm_does_to_its_jobs_the_table_is_the_same_to_the_bit(
     driver = grid.start()
 
     with untouched(grid):
-        # One is killed; one is paused until its time is nearly over, and one for ever.
-        killed, nearly, over, *_ = _computing(grid, slurm, 3).items()
-        restarts = _restarts(slurm, nearly[0])
+        # One is killed. One is paused; Slurm wakes it by saying that its time is nearly over.
+        killed, over, *_ = _computing(grid, slurm, 2).items()
         os.kill(killed[1], signal.SIGKILL)
-        os.kill(nearly[1], signal.SIGSTOP)
+        restarts = _restarts(slurm, over[0])
         os.kill(over[1], signal.SIGSTOP)
-        time.sleep(45)
-        os.kill(nearly[1], signal.SIGCONT)
-        until(lambda: _restarts(slurm, nearly[0]) > restarts, slurm)
+        until(lambda: _restarts(slurm, over[0]) > restarts, slurm)
 
     out, _ = driver.communicate(timeout=300)
     assert driver.returncode == 0, out
     assert f"job {killed[0]} was lost (failed)" in out
-    assert f"job {over[0]} was lost (timeout)" in out
     assert {one.state for one in states(grid.results("cluster"))} == {"done"}
     assert grid.weights("cluster") == grid.weights("here")
     assert grid.table("cluster") == grid.table("here")

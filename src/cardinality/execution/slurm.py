@@ -246,15 +246,15 @@ class Slurm:
     def _said(self, sent: Sent) -> str:
         """How a job has said that it ended; empty if it has not come so far."""
         try:
-            job, _, said = read_text(said_by(self.results, sent.run.name), 10_000).partition(" ")
+            return read_text(said_by(self.results, sent.job), 10_000).strip()
         except UserError:
             return ""
-        return said.strip() if job == sent.job else ""
 
     def _ended(self, sent: Sent, report: Report) -> Report:
         del self.sent[sent.run.name]
-        self.results.job(sent.run.name).unlink(missing_ok=True)
-        said_by(self.results, sent.run.name).unlink(missing_ok=True)
+        if job_of(self.results, sent.run.name) in (sent.job, None):  # not another driver's
+            self.results.job(sent.run.name).unlink(missing_ok=True)
+        said_by(self.results, sent.job).unlink(missing_ok=True)
         return report
 
     def _progress(self, sent: Sent) -> Iterator[Progress]:
