@@ -123,7 +123,8 @@ test-scale: .venv/.ready-dev
 
 # Debian's Slurm; whoever runs the tests runs its daemons, for so long, on loopback.
 test-slurm: .venv/.ready-dev
-	@export PATH="$$PATH:/usr/sbin"; command -v slurmctld slurmd sbatch >/dev/null || \
+	@export PATH="$$PATH:/usr/sbin"; \
+	{ command -v slurmctld && command -v slurmd && command -v sbatch; } >/dev/null || \
 		{ apt-get -qq update && apt-get -qq install -y slurmctld slurmd slurm-client >/dev/null; } || \
 		{ echo "error: no Slurm here, and it could not be installed; allowed: install slurmctld, slurmd and slurm-client as root" >&2; exit 2; }
 	$(BIN)/python -m pytest -m slurm --numprocesses 0 tests/slurm
