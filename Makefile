@@ -15,7 +15,7 @@ OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale test-together lint clean
+.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale test-slurm test-together lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -33,6 +33,7 @@ help:
 	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
 	@echo "make test-together      several processes that share a run (1 minute)"
 	@echo "make test-scale         ten thousand runs on a thousand made workers (2 minutes)"
+	@echo "make test-slurm         a grid through a real Slurm, which it installs where it may (4 minutes)"
 	@echo "make manifest           list the measured files that the repository brings"
 	@echo "make release            one archive of the committed results, with checksums"
 	@echo "make clean              remove .venv and what quick computed"
@@ -119,6 +120,14 @@ test-together: .venv/.ready-dev
 
 test-scale: .venv/.ready-dev
 	$(BIN)/python -m pytest -m scale --numprocesses 0 tests/execution/test_simulated.py
+
+# Debian's Slurm; whoever runs the tests runs its daemons, for so long, on loopback.
+test-slurm: .venv/.ready-dev
+	@export PATH="$$PATH:/usr/sbin"; \
+	{ command -v slurmctld && command -v slurmd && command -v sbatch; } >/dev/null || \
+		{ apt-get -qq update && apt-get -qq install -y slurmctld slurmd slurm-client >/dev/null; } || \
+		{ echo "error: no Slurm here, and it could not be installed; allowed: install slurmctld, slurmd and slurm-client as root" >&2; exit 2; }
+	$(BIN)/python -m pytest -m slurm --numprocesses 0 tests/slurm
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .

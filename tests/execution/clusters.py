@@ -29,7 +29,7 @@ class Grid:
     Attributes:
         results: of the protocol.
         runs: all of it.
-        scheduler: the made one.
+        own_scheduler: the made one, where this process has it.
         cluster: what the file says.
         seconds: after which a job stops by itself.
         said: what the last driver's display was told.
@@ -37,10 +37,15 @@ class Grid:
 
     results: Results
     runs: list[Run]
-    scheduler: Scheduler
+    own_scheduler: Scheduler | None = None
     cluster: Cluster = CLUSTER
     seconds: float = 600.0
     said: list[str] = field(default_factory=list)
+
+    @property
+    def scheduler(self) -> Scheduler:
+        assert self.own_scheduler is not None
+        return self.own_scheduler
 
     @property
     def folder(self) -> Path:

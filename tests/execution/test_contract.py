@@ -1,8 +1,11 @@
 """One contract, three executors: this process, a pool of workers, and jobs of a cluster."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -13,8 +16,10 @@ from cardinality.execution.executors import Pool
 from cardinality.execution.here import Here
 from cardinality.execution.holds import Hold, Holds
 from cardinality.execution.stopping import Stop
+from cardinality.results.folder import Results
 from tests.execution import fakes
 from tests.execution.clusters import Grid, make_grid
+from tests.execution.fake_slurm import FORKED
 from tests.execution.fakes import Quiet
 from tests.tiny import MADE, PLACE
 
@@ -114,11 +119,19 @@ def test_a_run_that_another_has_is_left_to_it_and_taken_over_when_it_is_given_up
 
 
 def test_two_drivers_in_one_folder_compute_each_run_once(case: Case) -> None:
-    found: list[Summary] = []
-    threads = [Thread(target=lambda: found.append(case.drive())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert [one.failed for one in found] == [[], []]
+    words = (case.kind, str(case.grid.folder), dict(os.environ))
+    drivers = [FORKED.Process(target=drive_apart, args=words) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join(30)
+    assert [driver.exitcode for driver in drivers] == [0, 0]
     assert case.grid.computed() == case.records("runs") == names(case)
+
+
+def drive_apart(kind: str, folder: str, environment: dict[str, str]) -> None:
+    """Be a driver in a process of its own, whose status says how many runs have failed."""
+    os.environ.update(environment)
+    fakes.shorten_leases()
+    grid = Grid(Results(Path(folder)), fakes.plan_runs(Path(folder)))
+    sys.exit(len(Case(kind, grid, print).drive().failed))

@@ -82,6 +82,9 @@ class JobStop(Stop):
             self._before.setdefault(number, before)
         return self
 
+    def __exit__(self, *_error: object) -> None:
+        """Go on to hear them: the process ends, and submitit's handler is not to come back."""
+
     def _hear(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGCONT:  # comes before SIGTERM and says nothing
             return
@@ -103,24 +106,25 @@ def carry_out(workspace: str, order: str, make_ready: Callable[[Device], Compute
     """The same; ``make_ready`` imports what computes a run."""
     told = Order.model_validate_json(order)
     os.environ[VARIABLE], os.environ["CARDINALITY_DATA"] = workspace, told.data
-    words = said_by(Results(Path(told.results)), told.run)
-    words.unlink(missing_ok=True)  # of the job's life before
+    words = said_by(Results(Path(told.results)), this_job())
+    words.unlink(missing_ok=True)  # of its life before
     with JobStop(told.seconds) as stop:
         try:
             outcome = _drive(told, stop, make_ready)
         except (Broken, UserError) as error:
             outcome = f"{BROKEN}{one_line(error)}"
         print(f"{told.run}: {outcome}", file=sys.stderr, flush=True)
-        # What is done has its record, and may have been seen by now.
-        if outcome != "done" and (outcome != "stopped" or stop.ended or not requeue()):
+        if outcome in ("done", "failed"):
+            return outcome  # its record says so
+        if outcome != "stopped" or stop.ended or not requeue():
             with written_aside(words) as aside:
-                aside.write_text(f"{this_job()} {outcome}\n", encoding="utf-8")
+                aside.write_text(f"{outcome}\n", encoding="utf-8")
     return outcome
 
 
-def said_by(results: Results, name: str) -> Path:
-    """The file in which a job says how it ended; what submitit keeps is a pickle."""
-    return results.job(name).with_suffix(".said")
+def said_by(results: Results, job: str) -> Path:
+    """The file in which a job says why it left no record; what submitit keeps is a pickle."""
+    return results.job(job).with_suffix(".said")
 
 
 def _drive(told: Order, stop: Stop, make_ready: Callable[[Device], Compute]) -> str:

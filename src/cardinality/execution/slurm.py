@@ -29,8 +29,8 @@ from cardinality.results.records import make_record
 
 # Seconds between two looks at the queue.
 LOOKED = 15.0
-# Seconds for which a job may be gone before it is said to have left no word: shared disks may show
-# what was true a minute ago.
+# Seconds after which a job whose record is not to be seen has left none, where nobody says that it
+# came to a bad end: shared disks may show what was true a minute ago.
 LATE = 90.0
 # Jobs of a run that may go without a word before the run has failed.
 LOST = 3
@@ -125,7 +125,7 @@ class Slurm:
         workspace: the user's.
         function: what a job calls with the two strings.
         looked: seconds between two looks at the queue.
-        late: seconds for which a job may be gone before it is said to have left no word.
+        late: seconds after which a job whose record is not to be seen has left none.
     """
 
     cluster: Cluster
@@ -229,7 +229,8 @@ class Slurm:
             return Report(sent.run, "taken", f"job {sent.job} {said or 'was preempted'}")
         if sent.gone is None:
             sent.gone = time.monotonic()
-        return self._lost(sent, state) if time.monotonic() - sent.gone >= self.late else None
+        late = self.late if state in ("", "COMPLETED") else 0.0
+        return self._lost(sent, state) if time.monotonic() - sent.gone >= late else None
 
     def _lost(self, sent: Sent, state: str) -> Report:
         """A job that has left no word: the run is sent again, but not for ever."""
@@ -245,15 +246,15 @@ class Slurm:
     def _said(self, sent: Sent) -> str:
         """How a job has said that it ended; empty if it has not come so far."""
         try:
-            job, _, said = read_text(said_by(self.results, sent.run.name), 10_000).partition(" ")
+            return read_text(said_by(self.results, sent.job), 10_000).strip()
         except UserError:
             return ""
-        return said.strip() if job == sent.job else ""
 
     def _ended(self, sent: Sent, report: Report) -> Report:
         del self.sent[sent.run.name]
-        self.results.job(sent.run.name).unlink(missing_ok=True)
-        said_by(self.results, sent.run.name).unlink(missing_ok=True)
+        if job_of(self.results, sent.run.name) in (sent.job, None):  # not another driver's
+            self.results.job(sent.run.name).unlink(missing_ok=True)
+        said_by(self.results, sent.job).unlink(missing_ok=True)
         return report
 
     def _progress(self, sent: Sent) -> Iterator[Progress]:

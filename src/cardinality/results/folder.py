@@ -10,7 +10,7 @@ results/PROTOCOL/
   weights/RUN.safetensors  the weights of a finished one; not in git
   holds/RUN/             who computes an unfinished run; not in git
   kept/                  what was last shown of each table; not in git
-  jobs/RUN.json          which job of a cluster it was given to; not in git
+  jobs/RUN.json          which job of a cluster it was given to; logs/ beside it; not in git
   manifest.sha256        which of these files the repository brings
   tables/, plots/        made from the records alone, as claims.md, report.md and index.html are
 """
