@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 from cardinality.execution import scheduler, slurm
 from cardinality.execution.cluster import Cluster
 from cardinality.execution.contract import Broken
@@ -162,12 +163,13 @@ def test_a_driver_may_end_and_another_goes_on_with_its_jobs(
 
 
 def test_a_controller_that_is_away_for_a_while_is_waited_for(
-    grid: Grid, monkeypatch: pytest.MonkeyPatch
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Jobs go on meanwhile, and those that are to be put back wait with that."""
+    """Jobs go on meanwhile, and those that are to be put back wait with that; it is told."""
     monkeypatch.setenv(fakes.VARIABLE, "1x64d=once 32x4d=once")
     grid.runs = grid.runs[:1]
     grid.scheduler.away = True
+    note.cache_clear()
     with grid.driving() as found:
         until(lambda: scheduler.queue() is None)
         grid.scheduler.away = False
@@ -181,6 +183,7 @@ def test_a_controller_that_is_away_for_a_while_is_waited_for(
         grid.scheduler.away = False
     assert (found[0].done, found[0].failed) == (1, []), grid.printed()
     assert job.lives == 2
+    assert "Slurm's controller does not answer" in capfd.readouterr().err
 
 
 def test_a_run_whose_jobs_are_lost_again_and_again_has_failed(

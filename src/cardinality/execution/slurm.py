@@ -18,6 +18,7 @@ from typing import Any
 
 from cardinality.common.errors import UserError, one_line
 from cardinality.common.files import read_text, written_aside
+from cardinality.common.notes import note
 from cardinality.execution.cluster import Cluster
 from cardinality.execution.contract import Broken, Progress, Report
 from cardinality.execution.job import BROKEN, Order, compute_one, said_by
@@ -67,7 +68,7 @@ def parameters(cluster: Cluster) -> dict[str, Any]:
         "comment": cluster.comment,
         "array_parallelism": cluster.array,
         "signal_delay_s": cluster.notice,
-        # Since 22.05 a step no longer has the cores that its job was given.
+        # By the release notes of Slurm 22.05, srun no longer takes this from the job.
         "srun_args": [f"--cpus-per-task={cluster.cpus}"],
         "additional_parameters": {"requeue": True},
     }
@@ -167,6 +168,7 @@ class Slurm:
             raise Broken(MISSING)
         states = queue()
         if states is None:  # its controller restarts; jobs go on meanwhile
+            note("Slurm's controller does not answer; it is asked again and again")
             return
         for sent in list(self.sent.values()):
             yield from self._look(sent, states)
