@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cardinality.common.errors import UserError
 from cardinality.host.launched import Launched, launched
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def take_part(plan: "Plan", processes: int | None, jobs: int | None) -> Launched | None:
     """Which of the processes that share each run this is; nothing where each run has one.
 
-    Where no launcher has started this process, it becomes torch's own, which starts them all.
+    Where no launcher has started this process, it starts them all by torch's, and ends as they do.
 
     Raises:
         UserError: the runs cannot be shared among so many.
@@ -51,10 +51,22 @@ def check(plan: "Plan", processes: int) -> None:
         )
 
 
-def launch(processes: int) -> None:
-    """Become torch's launcher of this command, on this machine; it does not come back."""
+def launch(processes: int) -> NoReturn:
+    """Start this command in so many processes by torch's launcher, and end as they do.
+
+    A stop that they have heard is no failure, and the first of them has said it.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import main
+
     sys.stdout.flush()
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # as torchrun does, and says at length
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *torchrun, "-m", "cardinality.cli", *sys.argv[1:]]
-    os.execv(sys.executable, command)  # noqa: S606 -- our own words
+    torchrun = ["--standalone", "--nproc-per-node", str(processes), "-m", "cardinality.cli"]
+    try:
+        main([*torchrun, *sys.argv[1:]])
+    except SignalException:
+        sys.exit(0)
+    except ChildFailedError as error:
+        sys.exit(2 if error.get_first_failure()[1].exitcode == 2 else 1)
+    sys.exit(0)

@@ -155,7 +155,10 @@ def train(
         nonlocal sittings, kept
         whole = part is None and trainer.part is None
         last = len(trainer.epochs) + (trainer.part is not None)
-        sittings = (*before, watch.sitting(first, last, None if whole else trainer.done - start))
+        sittings = (
+            *before,
+            watch.sitting(first, last, None if whole else round(trainer.done - start, 6)),
+        )
         _check_together(trainer.peers, check)
         save(trainer, path, sittings)
         kept = time.monotonic()
