@@ -218,11 +218,13 @@ def parameters_data(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
 
 def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
     """Every Δ of a table as lines of a forest plot, and what dropping the shortcuts costs."""
+    named = {entry.row.against for entry in plan.entries}
+    reference = f"the {plan.ablation.reference} row"
     dots = [
         _dot(
             line,
             _name(line, table),
-            f"Δ to the {plan.ablation.reference} row",
+            f"Δ to {line.reference if line.reference in named else reference}",
             "top1_error_difference",
         )
         for _, line in table.iterrows()
@@ -252,7 +254,7 @@ def curves(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
     from matplotlib.ticker import MaxNLocator
 
     means = curves_data(plan, epochs)
-    depths = sorted({entry.architecture.depth for entry in plan.entries})
+    depths = sorted({entry.architecture.depth for entry in plan.entries if entry.runs})
     panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     for axes, depth in zip(panels, depths, strict=True):
         lines = means[means.depth == depth]
@@ -284,7 +286,8 @@ def curves_data(plan: Plan, epochs: Epochs) -> pd.DataFrame:
                     key: sum(epoch[key] for epoch in same) / len(runs)
                     for key in ("train_error", "top1_error")
                 }
-                name = f"{entry.row.setting}{plain}"
+                kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
+                name = f"{entry.row.setting}{kind}{plain}"
                 rows.append((depth, name, len(runs), int(same[0]["epoch"]), *means.values()))
     columns = ["depth", "line", "n", "epoch", "train_error", "top1_error"]
     return pd.DataFrame(rows, columns=columns)
@@ -308,6 +311,32 @@ def widths(table: pd.DataFrame, figure: "Figure") -> None:
     right.set_ylabel("Eq. (4), deviation from the reference, %")
     cardinality_axis(left, c)
     figure.suptitle("Cardinality and width at preserved complexity")
+
+
+def responses(table: pd.DataFrame, figure: "Figure") -> None:
+    """How strongly each 3x3 layer responds, as ResNet's Fig. 7: in order, and sorted.
+
+    Args:
+        table: run, layer (from 1, in order) and deviation.
+        figure: to draw on.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for place, (run, lines) in enumerate(table.groupby("run", sort=False)):
+        colour = COLOURS[place % len(COLOURS)]
+        style = "-" if place < len(COLOURS) else "--"
+        name = str(run).rpartition("-")[0]
+        left.plot(lines.layer, lines.deviation, style, color=colour, label=name)
+        falling = lines.deviation.sort_values(ascending=False)
+        right.plot(range(1, len(lines) + 1), falling, style, color=colour)
+    left.set_xlabel("3x3 layer, in order")
+    right.set_xlabel("3x3 layer, sorted")
+    left.set_ylabel("standard deviation after batch norm")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    figure.suptitle("Layer responses, as in Fig. 7 of the ResNet paper")
 
 
 def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") -> None:
@@ -359,6 +388,8 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
 
 def _name(line: pd.Series, table: pd.DataFrame) -> str:
     parts = [line.model, line.setting] if line.model else [line.setting]
+    if line.get("variant"):
+        parts.append(line.variant)
     if table.depth.nunique() > 1:
         parts.append(f"depth {line.depth}")
     if not line.shortcuts:
