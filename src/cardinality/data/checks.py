@@ -74,17 +74,27 @@ def labelled(folder: Path, classes: int) -> list[Sample]:
     Raises:
         UserError: there is no such folder, or something is wrong with it.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
-    split = scan(folder)
+    split = split_of(folder)
     if len(split.classes) != classes:
         shown = line(", ".join([*split.classes][:5]), 100)
         raise UserError(
             f"{folder}: {len(split.classes):,} class folders ({shown}...), and {classes:,} classes"
             " are asked for; allowed: as many folders as classes"
         )
-    _stop_at([*_empty(split), *_headers(split)], folder)
     return split.samples()
+
+
+def split_of(folder: Path) -> Split:
+    """A folder of class folders, checked as those to train on are.
+
+    Raises:
+        UserError: there is no such folder, or something is wrong with it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
+    split = scan(folder)
+    _stop_at([*_empty(split), *_headers(split)], folder)
+    return split
 
 
 def _stop_at(problems: list[str], place: Path) -> None:
