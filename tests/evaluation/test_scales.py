@@ -12,7 +12,8 @@ from cardinality.common.errors import UserError
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.decoding import decode
 from cardinality.data.listing import scan
-from cardinality.evaluation.among import chosen, labelled_by_name, read_names
+from cardinality.data.names import read_names
+from cardinality.evaluation.among import chosen, labelled_by_name
 from cardinality.evaluation.counting import count_errors
 from cardinality.evaluation.scales import PAPER, Scales, collate, parse
 from cardinality.evaluation.views import stream

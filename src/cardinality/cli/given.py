@@ -54,6 +54,7 @@ def evaluate_command(
     folder = results_root(results) / "evaluations"
     from cardinality.architecture.names import setting_and_depth
     from cardinality.data.checks import labelled
+    from cardinality.data.names import read_names
     from cardinality.evaluation import among as naming
     from cardinality.evaluation import counting, record
     from cardinality.evaluation import scales as sizes
@@ -79,13 +80,13 @@ def evaluate_command(
     if classes is None:
         samples = labelled(data, net.architecture.classes)
     else:
-        names = naming.read_names(classes)
+        names = read_names(classes)
         if len(names) != net.architecture.classes:
             raise UserError(
                 f"{classes}: {len(names):,} names; allowed: the net's {net.architecture.classes:,}"
             )
         if among is not None:
-            few = naming.read_names(among)
+            few = read_names(among)
             places, names = naming.chosen(names, few, among), few
         samples = naming.labelled_by_name(data, names)
     seen_as: looks.Crops | sizes.Scales = looks.Crops(resize, crop, views, interpolation)

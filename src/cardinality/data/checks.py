@@ -42,7 +42,7 @@ def check(train: Split, test: Split, data: Folders, cache: Path) -> None:
         UserError: in one line, everything that is wrong, the first problems by name.
     """
     kept = cache / f"checked-{VERSION}-{fingerprint((train, test), times=True)}"
-    problems = [*_pair(train, test), *_counts(train, test, data)]
+    problems = [*_pair(train, test, data.class_list), *_counts(train, test, data)]
     if kept.exists() and not problems:
         return
     problems += [*_headers(train), *_headers(test)]
@@ -112,11 +112,12 @@ def _stop_at(problems: list[str], place: Path) -> None:
     raise UserError(message)
 
 
-def _pair(train: Split, test: Split) -> Iterator[str]:
-    """What is wrong with the class folders of two splits."""
+def _pair(train: Split, test: Split, class_list: str | None = None) -> Iterator[str]:
+    """What is wrong with the class folders of two splits; of a list, some may have no tests."""
     name, other = train.path.name, test.path.name
-    for folder in sorted(train.classes.keys() - test.classes.keys()):
-        yield f"class {folder} is in {name} and not in {other}"
+    if class_list is None:
+        for folder in sorted(train.classes.keys() - test.classes.keys()):
+            yield f"class {folder} is in {name} and not in {other}"
     for folder in sorted(test.classes.keys() - train.classes.keys()):
         yield f"class {folder} is in {other} and not in {name}"
     yield from (*_empty(train), *_empty(test))

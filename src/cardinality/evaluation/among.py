@@ -8,30 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cardinality.common.errors import UserError
-from cardinality.common.files import read_text
 from cardinality.common.text import line
 from cardinality.data.checks import split_of
 from cardinality.data.listing import Sample
-
-LARGEST = 10_000_000  # bytes
-
-
-def read_names(path: Path) -> tuple[str, ...]:
-    """The names in a file, one a line; empty lines are passed over.
-
-    Raises:
-        UserError: there is no such file, or a name stands twice, or fewer than two are there.
-    """
-    found = [text.strip() for text in read_text(path, LARGEST).splitlines()]
-    names = tuple(name for name in found if name)
-    known: set[str] = set()
-    for name in names:
-        if name in known:
-            raise UserError(f"{path}: {line(name, 60)} stands twice; allowed: each class once")
-        known.add(name)
-    if len(names) < 2:
-        raise UserError(f"{path}: {len(names)} classes; allowed: two or more, a name a line")
-    return names
 
 
 def chosen(classes: Sequence[str], among: Sequence[str], path: Path) -> tuple[int, ...]:
@@ -66,11 +45,10 @@ def labelled_by_name(folder: Path, names: Sequence[str]) -> list[Sample]:
     """
     split = split_of(folder)
     places = {name: place for place, name in enumerate(names)}
-    order = sorted(split.classes)
-    for name in order:
+    for name in split.classes:
         if name not in places:
             raise UserError(
                 f"{folder}: {line(name, 60)}: is none of the {len(names):,} classes that compete;"
                 " allowed: folders of these alone"
             )
-    return [(name, places[order[label]]) for name, label in split.samples()]
+    return split.samples(names)
