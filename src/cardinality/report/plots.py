@@ -313,30 +313,44 @@ def widths(table: pd.DataFrame, figure: "Figure") -> None:
     figure.suptitle("Cardinality and width at preserved complexity")
 
 
-def responses(table: pd.DataFrame, figure: "Figure") -> None:
+def response_rows(table: pd.DataFrame) -> int:
+    """How many rows `responses` draws: one a depth where settings are compared at several."""
+    return int(table.depth.nunique()) if table.setting.nunique() > 1 else 1
+
+
+def responses(table: pd.DataFrame, figure: "Figure", of: str = "") -> None:
     """How strongly each 3x3 layer responds, as ResNet's Fig. 7: in order, and sorted.
 
+    A net is a line, broken where it has no shortcuts; its colour is that of its setting and depth.
+
     Args:
-        table: run, layer (from 1, in order) and deviation.
+        table: net, setting, depth, shortcuts, layer (from 1, in order) and deviation.
         figure: to draw on.
+        of: what the nets are, for the title.
     """
     from matplotlib.ticker import MaxNLocator
 
-    left, right = figure.subplots(1, 2, sharey=True)
-    for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for place, (run, lines) in enumerate(table.groupby("run", sort=False)):
-        colour = COLOURS[place % len(COLOURS)]
-        style = "-" if place < len(COLOURS) else "--"
-        name = str(run).rpartition("-")[0]
-        left.plot(lines.layer, lines.deviation, style, color=colour, label=name)
-        falling = lines.deviation.sort_values(ascending=False)
-        right.plot(range(1, len(lines) + 1), falling, style, color=colour)
-    left.set_xlabel("3x3 layer, in order")
-    right.set_xlabel("3x3 layer, sorted")
-    left.set_ylabel("standard deviation after batch norm")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
-    figure.suptitle("Layer responses, as in Fig. 7 of the ResNet paper")
+    rows = response_rows(table)
+    panels = figure.subplots(rows, 2, sharey="row", squeeze=False)
+    parts = [part for _, part in table.groupby("depth")] if rows > 1 else [table]
+    for (left, right), part in zip(panels, parts, strict=True):
+        kinds = list(dict.fromkeys(zip(part.setting, part.depth, strict=True)))
+        for (net, setting, depth, shortcuts), lines in part.groupby(
+            ["net", "setting", "depth", "shortcuts"], sort=False
+        ):
+            colour = COLOURS[kinds.index((setting, depth)) % len(COLOURS)]
+            style: Any = {"linestyle": "-" if shortcuts else "--", "color": colour}
+            left.plot(lines.layer, lines.deviation, label=net, **style)
+            falling = lines.deviation.sort_values(ascending=False)
+            right.plot(range(1, len(lines) + 1), falling, **style)
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_ylim(bottom=0)
+        left.set_ylabel("deviation after batch norm")
+        left.legend(fontsize=7)
+    panels[-1][0].set_xlabel("3x3 layer, in order")
+    panels[-1][1].set_xlabel("3x3 layer, sorted")
+    figure.suptitle(of or "Layer responses, as in Fig. 7 of the ResNet paper")
 
 
 def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") -> None:
