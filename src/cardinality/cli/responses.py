@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardinality.architecture.settings import Stem
-from cardinality.cli.options import ProtocolOption, ResultsOption
+from cardinality.cli.options import ProtocolOption, ResultsOption, results_root
 from cardinality.common.errors import UserError
-from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +64,7 @@ def responses_command(
 
     if [bool(runs), table is not None, weights is not None].count(True) != 1:
         raise UserError("responses: of what; allowed: names of runs, --table or --weights")
-    root = results or workspace() / "results"
+    root = results_root(results)
     path, title = root / "responses" / "responses", ""
     if weights is not None:
         if data is None:
