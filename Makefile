@@ -10,7 +10,7 @@ DATA ?=
 BIN := .venv/bin
 # As one word of a shell, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
-TABLES := table2 table3 table4 residual table7 figure7 resnet-table2 resnet-table3 resnet-table6 resnet-shortcuts tricks
+TABLES := table2 table3 table4 residual table7 figure7 resnet-table2 resnet-table3 resnet-table6 resnet-shortcuts tricks imagenet5k
 OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE)) \
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
@@ -29,6 +29,7 @@ help:
 	@echo "make resnet-table6      plain against residual (PROTOCOL=resnet-cifar10-small)"
 	@echo "make resnet-shortcuts   shortcuts A, B and C (PROTOCOL=resnet-cifar10-small)"
 	@echo "make tricks             do later additions leave the lead (PROTOCOL=cifar10-tricks)"
+	@echo "make imagenet5k         Table 6, trained on 5,000 classes (PROTOCOL=imagenet5k)"
 	@echo "make report             pages to browse: results/index.html, and one a protocol"
 	@echo "make claims             which of the paper's sentences the results support"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"

@@ -77,18 +77,19 @@ def evaluate_command(
     padded = padded or metadata.get("shortcut") == "A"
     net = net_with(state, weights, *setting_and_depth(setting, depth), stem, padded)
     places: tuple[int, ...] | None = None
+    competing: tuple[str, ...] | None = None
     if classes is None:
         samples = labelled(data, net.architecture.classes)
     else:
-        names = read_names(classes)
+        competing = names = read_names(classes)
         if len(names) != net.architecture.classes:
             raise UserError(
                 f"{classes}: {len(names):,} names; allowed: the net's {net.architecture.classes:,}"
             )
         if among is not None:
-            few = read_names(among)
-            places, names = naming.chosen(names, few, among), few
-        samples = naming.labelled_by_name(data, names)
+            competing = read_names(among)
+            places = naming.chosen(names, competing, among)
+        samples = naming.labelled_by_name(data, competing)
     seen_as: looks.Crops | sizes.Scales = looks.Crops(resize, crop, views, interpolation)
     size, together = way.batch(10 if views == "ten" else 1), looks.together
     if scales is not None:
@@ -101,7 +102,6 @@ def evaluate_command(
     ready = counting.prepare(net, way)
     wrong = counting.count_errors(ready, shown, way.numerics, statistics, places)
     made = provenance(machine)
-    competing = None if places is None else len(places)
     found = record.evaluation(
         weights, net, wrong, samples, data, seen_as, way, made, metadata.get("choice"), competing
     )

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +41,9 @@ class Evaluation(Strict):
         choice: which of several sets of weights in the file it is; nothing where there is one.
         images: how many there are, n.
         resize, crop, views, scales, interpolation: what of an image was looked at.
+        variant: in what the net is none of the paper's, in words.
         among: how many of the classes competed, where not all did.
+        names_checksum: over the names of those that competed in their order, where they were given.
         top1_error, top5_error: with the bounds of a 95 % Wilson interval; no top-5 error with
             five classes or fewer. The interval is of the images drawn, not of training again.
     """
@@ -60,7 +63,9 @@ class Evaluation(Strict):
     crop: int | None
     views: Views
     scales: tuple[int, ...] | None = None
+    variant: str = ""
     among: int | None = None
+    names_checksum: str | None = None
     interpolation: Interpolation
     top1_error: float
     top1_interval: tuple[float, float]
@@ -72,7 +77,11 @@ class Evaluation(Strict):
 
 def _names_checksum(samples: list[Sample], folder: Path) -> str:
     names = "\n".join(str(Path(name).relative_to(folder)) for name, _ in samples)
-    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
+    return _checksum(names)
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def interval(wrong: int, images: int) -> tuple[float, float]:
@@ -91,13 +100,22 @@ def evaluation(
     chosen: Way,
     provenance: Provenance,
     choice: str | None = None,
-    among: int | None = None,
+    among: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Put together what was measured; ``wrong`` is of top-1 and top-5."""
+    """Put together what was measured.
+
+    Args:
+        path, net: the weights.
+        wrong: of top-1 and top-5.
+        samples, folder, looks, chosen, provenance: on what and how.
+        choice: which of several sets of weights in the file it is.
+        among: the names of the classes that competed, in the order of the labels; where none are
+            given, the folders'.
+    """
     architecture = net.architecture
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    n, five = len(samples), has_top5(among or architecture.classes)
+    n, five = len(samples), has_top5(len(among or ()) or architecture.classes)
     return Evaluation(
         weights=path.name,
         weights_checksum=checksum,
@@ -110,7 +128,9 @@ def evaluation(
         choice=choice,
         images=n,
         classes=architecture.classes,
-        among=among,
+        variant=architecture.variant,
+        among=None if among is None or len(among) == architecture.classes else len(among),
+        names_checksum=None if among is None else _checksum("\n".join(among)),
         **looks.described,
         top1_error=100 * wrong[0] / n,
         top1_interval=interval(wrong[0], n),
@@ -132,6 +152,7 @@ def write(found: Evaluation, folder: Path) -> Path:
     key += f"-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
     key += f"-{'-'.join(map(str, found.scales))}" if found.scales else ""
     key += f"-among{found.among}" if found.among else ""
+    key += f"-{found.names_checksum}" if found.names_checksum else ""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
     guard(folder)
     record = folder / f"{name}.json"
@@ -180,7 +201,7 @@ def page(records: list[Evaluation]) -> str:
 
     rows = {
         "weights": [text.markdown(_named(record)) for record in records],
-        "setting": [record.setting for record in records],
+        "setting": [", ".join(filter(None, (r.setting, r.variant))) for r in records],
         "depth": [str(record.depth) for record in records],
         "data": [text.markdown(record.data) for record in records],
         "n": [f"{record.images:,}" for record in records],
