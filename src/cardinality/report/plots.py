@@ -350,7 +350,7 @@ def responses(table: pd.DataFrame, figure: "Figure", of: str = "") -> None:
         left.legend(fontsize=7)
     panels[-1][0].set_xlabel("3x3 layer, in order")
     panels[-1][1].set_xlabel("3x3 layer, sorted")
-    figure.suptitle(of or "Layer responses, as in Fig. 7 of the ResNet paper")
+    figure.suptitle(f"Layer responses, as in ResNet's Fig. 7{of and f': {of}'}")
 
 
 def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") -> None:
