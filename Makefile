@@ -10,7 +10,7 @@ DATA ?=
 BIN := .venv/bin
 # As one word of a shell, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
-TABLES := table2 table3 table4 residual table7 figure7
+TABLES := table2 table3 table4 residual table7 figure7 resnet-table2 resnet-table3 resnet-table6 resnet-shortcuts tricks imagenet5k
 OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE)) \
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
@@ -24,6 +24,12 @@ help:
 	@echo "make residual           with and without shortcuts"
 	@echo "make table7             wide paths on CIFAR (PROTOCOL=cifar10 or cifar100)"
 	@echo "make figure7            more paths against wider ones, complexity not preserved"
+	@echo "make resnet-table2      plain nets against residual ones (PROTOCOL=imagenet)"
+	@echo "make resnet-table3      shortcuts of types A, B and C, and deeper nets (PROTOCOL=imagenet)"
+	@echo "make resnet-table6      plain against residual (PROTOCOL=resnet-cifar10-small)"
+	@echo "make resnet-shortcuts   shortcuts A, B and C (PROTOCOL=resnet-cifar10-small)"
+	@echo "make tricks             do later additions leave the lead (PROTOCOL=cifar10-tricks)"
+	@echo "make imagenet5k         Table 6, trained on 5,000 classes (PROTOCOL=imagenet5k)"
 	@echo "make report             pages to browse: results/index.html, and one a protocol"
 	@echo "make claims             which of the paper's sentences the results support"
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"

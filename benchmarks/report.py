@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import ROOT
@@ -14,7 +15,7 @@ from benchmarks.measure import Measurement
 from cardinality.architecture.settings import Setting
 from cardinality.host.machine import Machine
 from cardinality.host.provenance import Provenance
-from cardinality.report.canvas import COLOURS, save
+from cardinality.report.canvas import COLOURS, PAPER, save
 from cardinality.report.markdown import to_markdown
 
 DASH = "–"
@@ -31,7 +32,7 @@ def write(
     made: Provenance,
     folder: Path,
 ) -> str:
-    """Write FOLDER/DEVICE.md, .csv, .png and .svg.
+    """Write FOLDER/DEVICE.md, .csv, .png and .svg, and DEVICE-speed.csv, .png and .svg.
 
     Args:
         lines: what was measured.
@@ -54,6 +55,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     table.to_csv(path, index=False, float_format="%.6g")
     save(lambda figure: draw(table, figure), (9, 4.5), folder / name)
+    write_costs(table, folder, name)
     page = document(table, machine, made, name)
     (folder / f"{name}.md").write_text(page)
     return page
@@ -362,24 +364,61 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left.set_xticks(range(len(places)), [place.replace(" ", "\n") for place in places], fontsize=8)
     left.set_ylabel("times as fast as")
     left.legend(fontsize=8)
-    costs = pivot(table, "cardinality")
-    if "suite" in costs:
-        costs["suite"] = relative(costs, "suite")
-        depths = costs.groupby(["protocol", "depth"], sort=False)
-        curves = [(place, group) for place, group in depths if len(group) > 2]
-        for colour, ((protocol, depth), group) in zip(COLOURS, curves, strict=False):
-            c = [Setting.parse(setting).cardinality for setting in group.setting]
-            right.plot(c, group.suite, "o-", color=colour, label=f"{protocol} {depth:.0f}")
+    draw_costs(costs(table), right)
+
+
+def costs(table: pd.DataFrame) -> pd.DataFrame:
+    """Time of a step by cardinality at equal FLOPs, a line a net, and what the paper has.
+
+    Returns:
+        source (a protocol, or the paper), depth, setting, cardinality, hardware (of the paper's),
+        seconds a step, and ratio to 1x64d's there.
+    """
+    frame = pivot(table, "cardinality")
+    if "suite" in frame:
+        of = frame.groupby(["protocol", "depth"]).setting.transform("size")
+        frame = frame.assign(ratio=relative(frame, "suite"), hardware="")[of > 2]
+        frame = frame.rename(columns={"protocol": "source", "suite": "seconds"})
     published = pd.read_csv(ROOT / "paper_tables" / "speed.csv")
     paper = published[published.source.str.startswith("Xie")]
-    right.plot([32] * len(paper), paper.ratio, "s", color="#777777", label="the paper, 8 M40")
-    right.set_xscale("log", base=2)
-    ticks = [1, 2, 4, 8, 32]
-    right.set_xticks(ticks, [str(tick) for tick in ticks])
-    right.minorticks_off()
-    right.set_xlabel("cardinality C at equal FLOPs")
-    right.set_ylabel("time of a step over that of 1x64d")
-    right.legend(fontsize=8)
+    base = paper.assign(setting=REFERENCE, seconds=paper.reference_seconds, ratio=1.0)
+    paper = paper.assign(ratio=paper.seconds / paper.reference_seconds)
+    lines = pd.concat([frame, base, paper], ignore_index=True)
+    lines["cardinality"] = [Setting.parse(setting).cardinality for setting in lines.setting]
+    columns = ["source", "depth", "setting", "cardinality", "hardware", "seconds", "ratio"]
+    return lines.reindex(columns=columns)
+
+
+def draw_costs(lines: pd.DataFrame, axes: Axes) -> None:
+    """A step's time over that of 1x64d against C; see `costs`."""
+    colours = iter(COLOURS)
+    for (source, depth, hardware), group in lines.groupby(
+        ["source", "depth", "hardware"], sort=False
+    ):
+        last = group.seconds.iloc[-1]
+        label = f"{source} {depth:.0f}: {group.seconds.iloc[0]:.2g} s, {last:.2g} s"
+        style: Any = {"marker": "o", "color": next(colours, PAPER)}
+        if hardware:
+            label = (
+                f"the paper {depth:.0f}, {hardware}: {group.seconds.iloc[0]:.2f} s, {last:.2f} s"
+            )
+            style = {"marker": "s", "linestyle": ":", "color": PAPER}
+        axes.plot(group.cardinality, group.ratio, label=label, **style)
+    axes.set_xscale("log", base=2)
+    ticks = sorted(set(lines.cardinality))
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("cardinality C at equal FLOPs")
+    axes.set_ylabel("time of a step over that of 1x64d")
+    axes.legend(fontsize=7)
+
+
+def write_costs(table: pd.DataFrame, folder: Path, name: str) -> None:
+    """Write FOLDER/NAME-speed.csv, .png and .svg: what cardinality costs, a figure of its own."""
+    lines = costs(table)
+    save(
+        lambda figure: draw_costs(lines, figure.subplots()), (6, 4), folder / f"{name}-speed", lines
+    )
 
 
 # The sections of the page in their order, by the names under which they are measured.

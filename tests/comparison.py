@@ -138,11 +138,11 @@ def assert_identical(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None
 
 
 def rows_at_the_papers_depths() -> list[Architecture]:
-    """Every row that any ablation has, once, at the paper's depths; Table 2's, too."""
+    """Every row that any ablation has at a role's depth, once, at the paper's; Table 2's, too."""
     nets: dict[Architecture, None] = {}
     for path in sorted((ROOT / "ablations").glob("*.yaml")):
         ablation = load(path, Ablation)
-        for row in ablation.rows:
+        for row in (row for row in ablation.rows if row.layers is None and not row.variant):
             for role in ablation.depths or (row.depth or "base",):
                 net = Architecture(row.setting, PAPER_DEPTHS[role], residual=row.residual)
                 nets[net] = None

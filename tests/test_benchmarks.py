@@ -18,6 +18,7 @@ from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
 from cardinality.host.provenance import provenance
 from cardinality.nets.network import ResNeXt
+from tests.places import ROOT
 
 
 @pytest.mark.parametrize("protocol", ["quick", "cifar10"])
@@ -88,6 +89,27 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     assert "3,200" in both
     assert "12345e6789" in both
     assert "`--help`" in both
+
+
+def test_the_committed_speed_figures_are_of_the_committed_measurements() -> None:
+    """What cardinality costs, beside the paper's 0.95 s against 0.70 s."""
+    texts = dict.fromkeys(("protocol", "setting", "failure", "code"), str)
+    measured = [*(ROOT / "results/bench").glob("*cores.csv")]
+    assert measured
+    for path in measured:
+        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=report.NUMBERS)
+        found = pd.read_csv(path.with_name(f"{path.stem}-speed.csv"), keep_default_na=False)
+        pd.testing.assert_frame_equal(report.costs(table), found, rtol=1e-4)
+        paper = found[found.hardware != ""]
+        assert list(paper.seconds) == [0.70, 0.95]
+        ours = found[found.hardware == ""]
+        (at, *_) = ours[(ours.source == "cifar10-small") & (ours.setting == "32x4d")].itertuples()
+        steps = table[(table.section == "cardinality") & (table.protocol == at.source)]
+        one, many = (
+            float(steps[(steps.depth == at.depth) & (steps.setting == setting)].value.iloc[0])
+            for setting in ("1x64d", "32x4d")
+        )
+        assert at.ratio == pytest.approx(many / one, rel=1e-4)
 
 
 def test_a_section_that_failed_leaves_the_others(machine: Machine, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from cardinality.data.resident import ResidentImages
 from cardinality.data.store import load_images
 from cardinality.data.streamed import StreamedImages
 from cardinality.experiment.plan import Plan
-from cardinality.nets.basic import build_basic
 from cardinality.nets.ghost import use_ghost_batch_norm
 from cardinality.nets.network import ResNeXt, build
 from cardinality.training.trainer import Trainer
@@ -42,7 +41,7 @@ NETS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "32x4d": (lambda: small("32x4d"), "e4053577b1e28b65"),
     "pre-activation": (lambda: small("32x4d", block="preactivation"), "5bebae2a456b0d2f"),
     "without shortcuts": (lambda: small("32x4d", residual=False), "a3cbd733b86e12ab"),
-    "basic": (lambda: build_basic(18, 10), "9f1ae24ce18c4988"),
+    "basic": (lambda: build("resnet18", classes=10), "9f1ae24ce18c4988"),
     "ghost": (ghost, "e4053577b1e28b65"),
 }
 

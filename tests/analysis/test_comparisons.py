@@ -124,5 +124,5 @@ def test_intervals_cover_as_often_as_they_say() -> None:
 
 
 def test_a_cell_is_a_plans_key() -> None:
-    assert Cell("32x4d", "base") == ("32x4d", "base", True)
+    assert Cell("32x4d", "base") == ("32x4d", "base", True, "")
     assert drawn((A, B), np.ones((2, 2))).errors["top1_error"][B] == {0: 1, 1: 1}

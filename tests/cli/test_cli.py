@@ -45,7 +45,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["plan", "tabel3"], ["'tabel3'", "residual, table2, table3, table4"]),
+        (["plan", "tabel3"], ["'tabel3'", "table2, table3, table4"]),
         (["plan", "table3", "--protocol", "fast"], ["'fast'", "quick"]),
         (["plan", "nope/x.yaml"], ["nope/x.yaml", "no such file"]),
         (["plan", "table3", "--seeds", "0"], ["--seeds", "greater than or equal to 1"]),
@@ -75,6 +75,9 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         (["solve", "--cardinality", "8", "--times", "1e308"], ["allowed are up to"]),
         (["inspect", "1x64d", "--depth", "9000000002", "--stem", "cifar"], ["9n + 2"]),
         (["inspect", "32x4d"], ["--depth"]),
+        (["inspect", "resnext51"], ["resnext51", "resnext50_32x4d"]),
+        (["inspect", "resnet50", "--depth", "101"], ["resnet50 has 50"]),
+        (["inspect", "2x64d", "--depth", "18", "--block", "basic"], ["one wide block", "1x128d"]),
         (["inspect", "32x4d", "--depth", "51"], ["51", "50, 101, 152, 200"]),
         (["inspect", "32x4d", "--depth", "50", "--base", "8"], ["base 8", "whole number"]),
         (["inspect", "32x4d", "--depth", "50", "--image-size", "0"], ["image size 0"]),
@@ -104,6 +107,9 @@ def test_inspect_prints_one_object(call: Call) -> None:
         1024,
         None,
     ]
+    named = json.loads(call("inspect", "resnext50_32x4d", "--json")[1])
+    assert (named["params"], named["setting"], named["depth"]) == (net["params"], "32x4d", 50)
+    assert json.loads(call("inspect", "resnet18", "--json")[1])["params"] == 11_689_512
     # It never refuses a setting for its budget.
     assert call("inspect", "16x8d", "--depth", "29", "--stem", "cifar", "--no-residual")[0] == 0
 

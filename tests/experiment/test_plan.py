@@ -80,7 +80,12 @@ def test_what_changes_no_result_changes_no_name(
 def test_every_departure_from_a_default_is_in_a_runs_configuration(machine: Machine) -> None:
     run = make_plan("table3", "quick", machine).runs()[0]
     net = Architecture(Setting(2, 40), 29, "cifar", 7, 32, False, "preactivation")
-    assert set(replace(run, architecture=net).configuration["net"]) == set(vars(net))
+    other = Architecture(
+        Setting(2, 40), 29, "cifar", 7, 32, shortcut="C", deep_stem=True, pooled_projection=True,
+        squeeze=True,
+    )  # fmt: skip
+    stated = [set(replace(run, architecture=each).configuration["net"]) for each in (net, other)]
+    assert set.union(*stated) == set(vars(net))
     # And nothing that is at its default is, so that a new option renames no run.
     plain = replace(run, architecture=Architecture(Setting(1, 64), 50))
     assert set(plain.configuration["net"]) == {"setting", "depth", "residual"}
@@ -97,6 +102,10 @@ def test_no_default_has_changed() -> None:
         "base": 64,
         "residual": True,
         "block": "original",
+        "shortcut": "B",
+        "deep_stem": False,
+        "pooled_projection": False,
+        "squeeze": False,
     }
     for model, defaults in (
         (Training, {"epochs": None, "steps": None, "norm_images": None, "curve": None}),

@@ -11,18 +11,27 @@ from cardinality.architecture.settings import Block
 from cardinality.nets.network import ResNeXt, build
 from tests.comparison import assert_identical, images, randomise, train
 
+# fmt: off
 NETS: dict[str, dict[str, Any]] = {
     "original": {"depth": 20, "stem": "cifar", "block": "original"},
     "ImageNet's stem": {"depth": 50, "stem": "imagenet"},
     "without shortcuts": {"depth": 11, "stem": "cifar-stride2", "residual": False},
+    "basic, padded": {
+        "setting": "1x64d", "depth": 14, "stem": "cifar", "block": "basic", "shortcut": "A",
+    },
+    "the rest": {
+        "depth": 11, "stem": "cifar", "deep_stem": True, "pooled_projection": True, "squeeze": True,
+    },
     "pre-activation": {"depth": 20, "stem": "cifar", "block": "preactivation"},
 }
+# fmt: on
 BATCH = images(2, 32)
 
 
 @pytest.fixture(params=NETS)
 def net(request: pytest.FixtureRequest) -> ResNeXt:
-    net = build("4x24d", classes=10, base=16, **NETS[request.param]).double()
+    options: dict[str, Any] = {"setting": "4x24d", "classes": 10, "base": 16}
+    net = build(**options | NETS[request.param]).double()
     randomise(net)
     return net
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, cross_entropy
 
+from cardinality.architecture.names import Options
 from cardinality.architecture.settings import Block
 from cardinality.experiment.plan import Numerics
 from cardinality.host.machine import detect
@@ -77,7 +78,33 @@ NETS: list[tuple[str, Block, bool]] = [
 def test_twenty_steps_in_float64_are_the_plain_nets(
     setting: str, block: Block, residual: bool, numerics: Numerics
 ) -> None:
-    nets = pair(setting, numerics, torch.float64, block, residual)
+    assert_twenty_steps_agree(pair(setting, numerics, torch.float64, block, residual))
+
+
+VARIANTS: list[tuple[str, Options]] = [
+    ("1x64d", {"block": "basic", "shortcut": "A"}),
+    ("1x64d", {"block": "basic", "residual": False}),
+    ("4x24d", {"shortcut": "A", "deep_stem": True, "squeeze": True}),
+    ("4x24d", {"shortcut": "C", "pooled_projection": True}),
+    ("1x64d", {"squeeze": True, "residual": False}),
+]
+
+
+@needs_kernel
+@pytest.mark.parametrize(("setting", "options"), VARIANTS)
+def test_what_the_paper_does_not_have_takes_the_fast_paths_too(
+    setting: str, options: Options
+) -> None:
+    torch.manual_seed(0)
+    depth = 14 if options.get("block") == "basic" else 11
+    net = build(setting, depth, "cifar", 10, base=32, **options).double()
+    fast = copy.deepcopy(net)
+    use_fast_paths(fast, BFLOAT16)
+    assert_twenty_steps_agree((net, fast))
+
+
+def assert_twenty_steps_agree(nets: tuple[ResNeXt, ResNeXt]) -> None:
+    """Weights and running averages after twenty steps, and the logits of the nets evaluated."""
     for net in nets:
         # At five times the rate 1e-15 grows to 1e-2, whatever it comes from.
         optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, nesterov=True)

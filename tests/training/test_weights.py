@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from cardinality.architecture.names import Options
 from cardinality.architecture.settings import Setting
 from cardinality.common.errors import UserError
 from cardinality.data.store import load_images
@@ -98,11 +99,30 @@ def test_checkpoints_of_torch_are_read(net: ResNeXt, tmp_path: Path, key: str | 
 def test_base_classes_shortcuts_and_block_are_the_weights_own(tmp_path: Path) -> None:
     for residual in (True, False):
         for block in ("original", "preactivation"):
-            net = build("2x40d", 11, "cifar", 7, 32, residual, block)
+            net = build("2x40d", 11, "cifar", 7, 32, residual=residual, block=block)
             path = tmp_path / "net.pt"
             torch.save(net.state_dict(), path)
             loaded = net_with(load_weights(path)[0], path, Setting(2, 40), 11, "cifar")
             assert loaded.architecture == net.architecture
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"block": "basic", "shortcut": "A"},
+        {"block": "basic", "shortcut": "C"},
+        {"shortcut": "C", "squeeze": True},
+        {"deep_stem": True, "pooled_projection": True},
+        {"squeeze": True, "residual": False},
+    ],
+)
+def test_what_else_a_net_has_is_the_weights_own_too(tmp_path: Path, options: Options) -> None:
+    path, basic = tmp_path / "net.pt", options.get("block") == "basic"
+    net = build("1x64d", 14 if basic else 20, "cifar", 7, base=16, **options)
+    torch.save(net.state_dict(), path)
+    padded = options.get("shortcut") == "A"
+    weights, depth = load_weights(path)[0], net.architecture.depth
+    assert same(net, net_with(weights, path, Setting(1, 64), depth, "cifar", padded))
 
 
 def test_torchvisions_weights_are_read(tmp_path: Path) -> None:

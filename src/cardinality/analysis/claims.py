@@ -1,8 +1,12 @@
-"""paper_tables/claims.yaml: the paper's sentences, and by what rule each is judged."""
+"""paper_tables/claims*.yaml: the papers' sentences, and by what rule each is judged.
 
-from collections.abc import Iterator
+claims.yaml has those of the ResNeXt paper. Each further file is a set of its own: what is judged
+there is corrected among itself, so that no verdict on the others depends on it.
+"""
+
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,24 +15,42 @@ from cardinality.architecture.settings import Role
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
-from cardinality.experiment.configuration import Protocol, SettingText
+from cardinality.experiment.configuration import (
+    RESNET,
+    LayerCount,
+    NetOptions,
+    Protocol,
+    SettingText,
+    role_of,
+)
+from cardinality.experiment.plan import protocols_of
 from cardinality.experiment.reading import load
 
 Family = Literal["primary", "secondary"]
+# Where they lie; the files beside the main one are called claims-NAME.yaml.
+PLACE, MAIN = "paper_tables", "claims"
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 
 
-class StatedCell(Strict):
+class StatedCell(NetOptions):
     """One cell of a table, as in ablations/."""
 
-    setting: SettingText
-    role: Role
+    setting: SettingText = RESNET
+    role: Role | None = None
+    layers: LayerCount | None = None
     residual: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> "StatedCell":
+        if (self.role is None) == (self.layers is None):
+            raise ValueError("role or layers: exactly one of the two must stand here")
+        return self
 
     @property
     def cell(self) -> Cell:
         """The same in plain values."""
-        return Cell(str(self.setting), self.role, self.residual)
+        role = role_of(self.layers) if self.layers is not None else str(self.role)
+        return Cell(str(self.setting), role, self.residual, self.variant)
 
 
 Pair = Annotated[tuple[StatedCell, ...], Field(min_length=2, max_length=2)]
@@ -91,7 +113,35 @@ class ChainTest(Strict):
     links: tuple[Link, ...] = Field(min_length=2)
 
 
-Test = TrendTest | DifferenceTest | InteractionTest | ChainTest
+class Share(Link):
+    """A part of what the first cell's error is above the second's."""
+
+    of: float = Field(gt=0, lt=1)
+
+
+class WithinTest(Strict):
+    """No two cells lie further apart than a margin that was stated first.
+
+    Attributes:
+        margin: in points; or
+        share: a part of another difference, by seed.
+    """
+
+    name: Literal["within"]
+    cells: tuple[StatedCell, ...] = Field(min_length=2)
+    margin: float | None = Field(default=None, gt=0)
+    share: Share | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "WithinTest":
+        if (self.margin is None) == (self.share is None):
+            raise ValueError("margin or share: exactly one of the two must stand here")
+        if len({stated.cell for stated in self.cells}) < len(self.cells):
+            raise ValueError("cells: one stands twice; allowed: each once")
+        return self
+
+
+Test = TrendTest | DifferenceTest | InteractionTest | ChainTest | WithinTest
 
 
 class Claim(Strict):
@@ -104,8 +154,10 @@ class Claim(Strict):
             of its table.
         claim: in our words.
         source: where in the paper it stands.
-        figure: which error is judged.
+        figure: which error is judged; ``early_error`` is the mean test error over the first
+            quarter of the epochs.
         test: the rule, its direction and its cells.
+        of: the file that it stands in, by its name; families do not go beyond it.
     """
 
     name: Name
@@ -113,8 +165,15 @@ class Claim(Strict):
     family: Family
     claim: str
     source: str
-    figure: Literal["top1_error", "train_error"]
+    figure: Literal["top1_error", "train_error", "early_error"]
     test: Test = Field(discriminator="name")
+    of: Literal[""] | Name = Field(default="", exclude=True)
+
+    @property
+    def correction(self) -> tuple[str, ...]:
+        """What the claims that it is corrected together with have in common."""
+        # Primary claims are one family of their file; secondary ones are one a table.
+        return (self.of, self.family, *([self.table] if self.family == "secondary" else []))
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -132,10 +191,17 @@ class Claim(Strict):
             case ChainTest():
                 for link in self.test.links:
                     yield from (link.first, link.second)
+            case WithinTest():
+                yield from self.test.cells
+                if self.test.share is not None:
+                    yield from (self.test.share.first, self.test.share.second)
 
 
 class Rules(Strict):
     """The rules in words; the code of `analysis.verdicts` is held to them by its tests."""
+
+    # What the claims of the further files need besides.
+    FURTHER: ClassVar = ("within", "early", "sets")
 
     seeds: str
     trend: str
@@ -145,6 +211,9 @@ class Rules(Strict):
     diverged: str
     correction: str
     verdicts: str
+    within: str | None = None
+    early: str | None = None
+    sets: str | None = None
 
 
 class Claims(Strict):
@@ -189,31 +258,82 @@ class Claims(Strict):
             if name not in known:
                 raise UserError(f"claim {name!r}: no such claim; allowed: {', '.join(known)}")
         chosen = tuple(claim for claim in self.claims if claim.name in names)
-        # Not validated again: a part may be without a primary claim.
-        return self.model_copy(update={"claims": chosen})
+        return self._with(chosen)
+
+    def at_scale(self, planned: Collection[str]) -> "Claims":
+        """Those that are asked at a scale.
+
+        They are all of a file of which any table can be planned there, but for tables that list
+        their scales and not this one.
+
+        Args:
+            planned: names of the tables that can be planned.
+        """
+        files = {claim.of for claim in self.claims if claim.table in planned}
+        chosen = tuple(
+            claim
+            for claim in self.claims
+            if claim.table in planned or (claim.of in files and protocols_of(claim.table) is None)
+        )
+        return self._with(chosen)
+
+    def _with(self, chosen: tuple[Claim, ...]) -> "Claims":
+        """Some of them, with the rules that these need; a part may be without a primary claim."""
+        rules = self.rules
+        if not any(claim.of for claim in chosen):
+            rules = rules.model_copy(update=dict.fromkeys(Rules.FURTHER))
+        return self.model_copy(update={"claims": chosen, "rules": rules})
 
 
-def claims_of(protocol: Protocol, claims: Claims | None = None) -> Claims:
-    """The claims that a protocol asks: those that it names beforehand, else all.
+def claims_of(
+    protocol: Protocol, claims: Claims | None = None, planned: Collection[str] | None = None
+) -> Claims:
+    """The claims that a protocol asks: those that it names beforehand, else all that it can.
 
     Args:
         protocol: the scale.
         claims: with their rules, by default the suite's.
+        planned: names of the tables that can be planned at it, where that is known.
 
     Raises:
         UserError: it names one that there is not.
     """
-    claims = claims or read_claims()
-    return claims if protocol.claims is None else claims.asked(protocol.claims)
+    claims = claims or read_all_claims()
+    if protocol.claims is not None:
+        return claims.asked(protocol.claims)
+    return claims if planned is None else claims.at_scale(planned)
 
 
 def read_claims(path: Path | None = None) -> Claims:
-    """Read the claims and their rules, by default paper_tables/claims.yaml.
+    """Read claims and their rules from one file, by default paper_tables/claims.yaml.
 
     Raises:
         UserError: in one line, with the file, the key, what is wrong and what is allowed.
     """
-    found = path or workspace.find("paper_tables", "claims", ".yaml")
+    found = path or workspace.find(PLACE, MAIN, ".yaml")
     if found is None:
         raise UserError("paper_tables/claims.yaml: is neither in the workspace nor in the suite")
-    return load(found, Claims)
+    return load(found, Claims, bases=PLACE)
+
+
+def read_all_claims() -> Claims:
+    """Those of every file paper_tables/claims*.yaml, claims.yaml first.
+
+    Raises:
+        UserError: as for `read_claims`, or two files that have a name twice or other levels.
+    """
+    main = read_claims()
+    names = [n for n in workspace.names(PLACE, ".yaml") if n.startswith(f"{MAIN}-")]
+    claims, rules = list(main.claims), main.rules
+    for name in names:
+        path = workspace.find(PLACE, name, ".yaml")
+        more = read_claims(path)
+        known = {claim.name for claim in claims}
+        twice = [claim.name for claim in more.claims if claim.name in known]
+        if twice or (more.level, more.fewest_pairs) != (main.level, main.fewest_pairs):
+            what = f"{twice[0]} stands in another file, too" if twice else "level or fewest_pairs"
+            raise UserError(f"{path}: claims: {what}; allowed: names of its own, and claims.yaml's")
+        claims += [claim.model_copy(update={"of": name}) for claim in more.claims]
+        said = more.rules.model_dump(exclude_none=True)
+        rules = rules.model_copy(update=said | rules.model_dump(exclude_none=True))
+    return main.model_copy(update={"claims": tuple(claims), "rules": rules})

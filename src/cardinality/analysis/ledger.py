@@ -3,18 +3,18 @@
 import typing
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 from cardinality.analysis.claims import Claims
 from cardinality.analysis.comparisons import Comparison, compare
 from cardinality.analysis.outcomes import Cell, Figure, Outcomes
 from cardinality.analysis.planning import Needed, Runs, seeds_for_paper
 from cardinality.analysis.verdicts import Published, Verdict, judge
-from cardinality.architecture.settings import Role
 from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.plan import Entry, Plan
 
-FIGURES: tuple[Figure, ...] = get_args(Figure)
+# Of the last epoch.
+FIGURES: tuple[Figure, ...] = ("top1_error", "top5_error", "train_error")
 
 
 class Final(typing.Protocol):
@@ -46,20 +46,34 @@ def cell_of(entry: Entry) -> Cell:
     return Cell(*entry.key)
 
 
-def stated_seeds(protocol: Protocol, role: Role) -> frozenset[int]:
+def stated_seeds(protocol: Protocol, role: str) -> frozenset[int]:
     """The seeds that a protocol states for a depth's role, however many a plan asks for."""
     return frozenset(range(protocol.count(role)))
 
 
-def outcomes_of(plan: Plan, done: Done, diverged: Collection[str] = ()) -> Outcomes:
+def early(errors: Sequence[float]) -> float:
+    """A run's early error, from its test errors by epoch: the mean of the first quarter's."""
+    first = errors[: -(-len(errors) // 4)]
+    return sum(first) / len(first)
+
+
+def outcomes_of(
+    plan: Plan,
+    done: Done,
+    diverged: Collection[str] = (),
+    earlier: Mapping[str, float] | None = None,
+) -> Outcomes:
     """How the runs of a plan came out.
 
     Args:
         plan: of a table at a scale; its seeds may be fewer or more than the stated ones.
         done: the records.
         diverged: the names of runs that diverged.
+        earlier: the early error of runs by name, where it was asked for.
     """
-    errors: dict[Figure, dict[Cell, dict[int, float]]] = {figure: {} for figure in FIGURES}
+    known = earlier or {}
+    figures: tuple[Figure, ...] = (*FIGURES, "early_error")
+    errors: dict[Figure, dict[Cell, dict[int, float]]] = {figure: {} for figure in figures}
     ended: dict[Cell, set[int]] = {}
     for entry in plan.entries:
         cell = cell_of(entry)
@@ -68,8 +82,9 @@ def outcomes_of(plan: Plan, done: Done, diverged: Collection[str] = ()) -> Outco
             if run.name in diverged:
                 ended.setdefault(cell, set()).add(run.seed)
             elif record is not None and record.final is not None:
-                for figure in FIGURES:
-                    value = getattr(record.final, figure)
+                for figure in figures:
+                    last = figure != "early_error"
+                    value = getattr(record.final, figure) if last else known.get(run.name)
                     if value is not None:
                         errors[figure].setdefault(cell, {})[run.seed] = value
     stated = {cell_of(entry): stated_seeds(plan.protocol, entry.role) for entry in plan.entries}
@@ -116,11 +131,15 @@ def paper_figures(lines: Iterable[Mapping[str, object]]) -> dict[Cell, float]:
     """The paper's top-1 errors by cell.
 
     Args:
-        lines: of one of paper_tables/*.csv, of one data set: setting, role, residual, top1_error.
+        lines: of one of paper_tables/*.csv, of one data set: setting, role, residual, top1_error,
+            and variant where the table has nets that are not the ResNeXt paper's.
     """
     return {
         Cell(
-            str(line["setting"]), str(line["role"]), str(line["residual"]).lower() == "true"
+            str(line["setting"]),
+            str(line["role"]),
+            str(line["residual"]).lower() == "true",
+            str(line.get("variant", "")),
         ): float(str(line["top1_error"]))
         for line in lines
     }
@@ -148,6 +167,7 @@ def ledger(
     diverged: Collection[str] = (),
     paper: Mapping[str, Published] | None = None,
     borrowed: Sequence[Runs] = (),
+    earlier: Mapping[str, float] | None = None,
 ) -> Ledger:
     """Judge every claim at one scale.
 
@@ -158,6 +178,7 @@ def ledger(
         diverged: the names of runs that diverged.
         paper: the paper's errors by table and cell.
         borrowed: runs whose deviations are planned with where these have too few.
+        earlier: the early error of runs by name, where a claim asks for it.
 
     Raises:
         ValueError: plans of several protocols, or none.
@@ -165,7 +186,7 @@ def ledger(
     names = sorted({plan.protocol_name for plan in plans})
     if len(names) != 1:
         raise ValueError(f"plans of {', '.join(names) or 'no protocol'}; allowed: of one")
-    outcomes = {plan.ablation_name: outcomes_of(plan, done, diverged) for plan in plans}
+    outcomes = {plan.ablation_name: outcomes_of(plan, done, diverged, earlier) for plan in plans}
     verdicts = judge(claims, outcomes, paper, _after_the_fact(claims, plans, done))
     undecided = {verdict.claim for verdict in verdicts if verdict.decision == "undecided"}
     runs = (Runs(names[0], outcomes), *borrowed)

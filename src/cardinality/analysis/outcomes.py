@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Figure = Literal["top1_error", "top5_error", "train_error"]
+Figure = Literal["top1_error", "top5_error", "train_error", "early_error"]
 
 # Errors are counts of images in percent: what is nearer than this differs by rounding alone.
 DIGITS = 9
 
 
 class Cell(NamedTuple):
-    """What is compared: a setting, the role of its depth, and whether it has shortcuts.
+    """What is compared: a setting, the role of its depth, whether it has shortcuts, and in what
+    it is none of the ResNeXt paper's nets (`Architecture.variant`).
 
     It equals `cardinality.experiment.plan.Entry.key`.
     """
@@ -23,6 +24,7 @@ class Cell(NamedTuple):
     setting: str
     role: str
     residual: bool = True
+    variant: str = ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from cardinality.analysis.claims import ChainTest, Claim, Claims, InteractionTest, TrendTest
+from cardinality.analysis.claims import (
+    ChainTest,
+    Claim,
+    Claims,
+    InteractionTest,
+    TrendTest,
+    WithinTest,
+)
 from cardinality.analysis.comparisons import effect
 from cardinality.analysis.contrasts import Contrast, of_figures
 from cardinality.analysis.outcomes import Cell, Outcomes, blocks
@@ -21,7 +28,7 @@ from cardinality.analysis.power import (
     spread_of,
     t_seeds,
 )
-from cardinality.analysis.verdicts import Published, contrast_of, contrast_of_link
+from cardinality.analysis.verdicts import Published, beyond, contrast_of, contrast_of_link, links_of
 from cardinality.architecture.settings import Setting
 
 Why = Literal["no effect stated", "no effect that way", "no deviation", "more than 1000"]
@@ -99,10 +106,7 @@ def seeds_for_paper(
 
 def corrected_level(claim: Claim, claims: Claims) -> float:
     """The level of Holm's first step in the claim's family, the strictest that it may meet."""
-    size = sum(
-        other.family == claim.family and (claim.family == "primary" or other.table == claim.table)
-        for other in claims.claims
-    )
+    size = sum(other.correction == claim.correction for other in claims.claims)
     return claims.level / size
 
 
@@ -134,6 +138,12 @@ def _needed(
                 _paired(question, contrast_of_link(link), -1, power) for link in claim.test.links
             )
             return _chain(question, tuple(links))
+        case WithinTest():
+            power = 1 - (1 - POWER) / len(links_of(claim))
+            # What is to be found is that two cells do not differ at all: the whole margin.
+            near = replace(question, points=claim.test.margin)
+            limits = (beyond(claim.test, *pair) for pair in links_of(claim))
+            return _chain(question, tuple(_paired(near, each, -1, power) for each in limits))
         case InteractionTest(alternative="greater"):
             sign = 1
         case _:

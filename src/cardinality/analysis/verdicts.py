@@ -4,7 +4,8 @@ The rules in words are those of paper_tables/claims.yaml.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Literal
 
 from cardinality.analysis import contrasts
@@ -18,6 +19,7 @@ from cardinality.analysis.claims import (
     Link,
     StatedCell,
     TrendTest,
+    WithinTest,
 )
 from cardinality.analysis.comparisons import Effect, effect
 from cardinality.analysis.contrasts import Contrast, of_blocks, of_figures
@@ -120,7 +122,7 @@ def contrast_of(claim: Claim) -> Contrast | None:
             return contrasts.slope(_cells(claim.test.cells))
         case DifferenceTest() | InteractionTest():
             return _of_paired(claim.test)
-        case ChainTest():
+        case ChainTest() | WithinTest():
             return None
 
 
@@ -133,6 +135,28 @@ def _of_paired(test: DifferenceTest | InteractionTest) -> Contrast:
 def contrast_of_link(link: Link) -> Contrast:
     """A link's effect: its first cell minus its second."""
     return contrasts.difference(link.first.cell, link.second.cell)
+
+
+def links_of(claim: Claim) -> tuple[tuple[Cell, Cell], ...]:
+    """The two cells of each link of a chain; of cells that lie near each other, each two, both
+    ways; of another claim nothing.
+    """
+    match claim.test:
+        case ChainTest():
+            return tuple((link.first.cell, link.second.cell) for link in claim.test.links)
+        case WithinTest():
+            return tuple(permutations(_cells(claim.test.cells), 2))
+        case _:
+            return ()
+
+
+def beyond(test: WithinTest, first: Cell, second: Cell) -> Contrast:
+    """By how much the first cell's error lies above the second's, but for the share allowed."""
+    weights = dict(contrasts.difference(first, second))
+    if test.share is not None:
+        for cell, sign in ((test.share.first.cell, -1.0), (test.share.second.cell, 1.0)):
+            weights[cell] = weights.get(cell, 0.0) + sign * test.share.of
+    return weights
 
 
 def _cells(stated: Sequence[StatedCell]) -> tuple[Cell, ...]:
@@ -163,6 +187,12 @@ def weigh(
                 for link in claim.test.links
             )
             return _chained(links), links
+        case WithinTest():
+            links = tuple(
+                LinkEvidence(*pair, _near(claim.test, *pair, claim.figure, outcomes, fewest, paper))
+                for pair in links_of(claim)
+            )
+            return _chained(links), links
         case DifferenceTest() | InteractionTest():
             contrast = _of_paired(claim.test)
             less = claim.test.alternative == "less"
@@ -187,6 +217,29 @@ def _paired(
         p, against = (below, above) if less else (above, below)
     published = _published(contrast, figure, paper)
     return Evidence(found, "points", found.seeds, p, against, False, published)
+
+
+def _near(
+    test: WithinTest,
+    first: Cell,
+    second: Cell,
+    figure: Figure,
+    outcomes: Outcomes,
+    fewest: int,
+    paper: Published,
+) -> Evidence:
+    """Whether one cell lies above another by less than the margin: one of Schuirmann's two tests.
+
+    What is shown is the difference itself; p is that of the difference less the margin.
+    """
+    limit = beyond(test, first, second)
+    whole = blocks(outcomes, figure, tuple(limit)).whole
+    shown = _paired(contrasts.difference(first, second), figure, outcomes, fewest, paper)
+    p: float | None = None
+    against: float | None = None
+    if len(whole.seeds) >= fewest:
+        p, against = one_sided(of_blocks(limit, whole) - (test.margin or 0.0))
+    return replace(shown, seeds=whole.seeds, p=p, p_against=against)
 
 
 def _trend(
@@ -271,13 +324,12 @@ def judge(
         after_the_fact: whether the runs were there before the rules.
     """
     nothing = Outcomes({}, {}, {})
-    families: dict[tuple[str, str], list[_Weighed]] = {}
+    families: dict[tuple[str, ...], list[_Weighed]] = {}
     for claim in claims.claims:
         own = outcomes.get(claim.table, nothing)
         published = (paper or {}).get(claim.table, {})
-        # Primary claims are one family; secondary ones are one a table.
-        family = (claim.family, "" if claim.family == "primary" else claim.table)
-        families.setdefault(family, []).append(_weighed(claim, own, claims.fewest_pairs, published))
+        weighed = _weighed(claim, own, claims.fewest_pairs, published)
+        families.setdefault(claim.correction, []).append(weighed)
     verdicts = {
         verdict.claim: verdict
         for members in families.values()
@@ -288,8 +340,9 @@ def judge(
 
 def _weighed(claim: Claim, outcomes: Outcomes, fewest: int, paper: Published) -> _Weighed:
     evidence, links = weigh(claim, outcomes, fewest, paper)
-    parts: list[tuple[Cell, ...]] = [(link.first, link.second) for link in links]
-    parts = parts or [claim.cells]
+    parts: list[tuple[Cell, ...]] = [claim.cells]
+    if isinstance(claim.test, ChainTest):
+        parts = [(link.first, link.second) for link in links]
     unfinished = {run for cells in parts for run in outcomes.unfinished(claim.figure, cells)}
     asked = all(outcomes.counting(cells) for cells in parts)
     state: State = "final" if asked and not unfinished else "interim"

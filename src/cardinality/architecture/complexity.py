@@ -11,11 +11,17 @@ Conventions, the same in every table of the suite:
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from cardinality.architecture.settings import EXPANSION, PAPER_BASE, Architecture, Setting
+from cardinality.architecture.settings import (
+    EXPANSION,
+    PAPER_BASE,
+    Architecture,
+    Setting,
+    projects,
+)
 from cardinality.common.errors import UserError
 
 
@@ -89,7 +95,7 @@ def solve(cardinality: int, budget: Setting, times: float = 1, base: int = PAPER
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution with the batch norm after it, or the fully connected layer (``side`` 1).
+    """One convolution with the batch norm after it, or a fully connected layer (``side`` 1).
 
     Attributes:
         name: as in the built net's ``named_modules``.
@@ -149,32 +155,56 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
     side = net.image_size if image_size is None else image_size
     if side < 1:
         raise UserError(f"image size {side}: at least 1")
-    stem_kernel = 7 if net.stem == "imagenet" else 3
-    stem_stride = 1 if net.stem == "cifar" else 2
-    side = strided(side, stem_kernel, stem_stride)
-    yield Layer("conv1", "conv1", 3, net.base, stem_kernel, stem_stride, 1, side)
-    if net.stem == "imagenet":
-        side = strided(side, 3, 2)
+    side = yield from _stem(net, side)
     channels = net.base
-    # A projection beside pre-activation has no batch norm.
-    projection = 2 if net.block == "original" else 0
-    for i, (blocks, width, out) in enumerate(
-        zip(net.blocks, net.conv_widths, net.out_channels, strict=True)
-    ):
+    for i, (blocks, out) in enumerate(zip(net.blocks, net.out_channels, strict=True)):
         for j in range(blocks):
-            name, stage = f"layer{i + 1}.{j}", f"conv{i + 2}"
             # The 3x3 of a stage's first block has the stride, but for the first stage.
             stride = 2 if i > 0 and j == 0 else 1
-            out_side = strided(side, 3, stride)
-            groups = net.setting.cardinality
-            yield Layer(f"{name}.conv1", stage, channels, width, 1, 1, 1, side)
-            yield Layer(f"{name}.conv2", stage, width, width, 3, stride, groups, out_side)
-            yield Layer(f"{name}.conv3", stage, width, out, 1, 1, 1, out_side)
-            if net.residual and j == 0:
-                shortcut = f"{name}.downsample.0"
-                yield Layer(shortcut, stage, channels, out, 1, stride, 1, out_side, projection)
-            channels, side = out, out_side
+            side = yield from _block(net, i, f"layer{i + 1}.{j}", channels, stride, side)
+            channels = out
     yield Layer("fc", "fc", channels, net.classes, 1, 1, 1, 1, per_channel=1)
+
+
+def _stem(net: Architecture, side: int) -> Generator[Layer, None, int]:
+    """The stem's layers; gives the side of its maps after pooling."""
+    kernel = 7 if net.stem == "imagenet" and not net.deep_stem else 3
+    stride = 1 if net.stem == "cifar" else 2
+    channels = 3
+    for place, outputs in enumerate(net.stem_channels):
+        # In a deep stem batch norm and ReLU stand between the convolutions.
+        name = f"conv1.{3 * place}" if net.deep_stem else "conv1"
+        side = strided(side, kernel, stride)
+        yield Layer(name, "conv1", channels, outputs, kernel, stride, 1, side)
+        channels, stride = outputs, 1
+    return strided(side, 3, 2) if net.stem == "imagenet" else side
+
+
+def _block(
+    net: Architecture, index: int, name: str, channels: int, stride: int, side: int
+) -> Generator[Layer, None, int]:
+    """The layers of one block of a stage (counted from 0); gives the side of its maps."""
+    stage, out, width = f"conv{index + 2}", net.out_channels[index], net.conv_widths[index]
+    out_side = strided(side, 3, stride)
+    if net.block == "basic":
+        yield Layer(f"{name}.conv1", stage, channels, width, 3, stride, 1, out_side)
+        yield Layer(f"{name}.conv2", stage, width, out, 3, 1, 1, out_side)
+    else:
+        groups = net.setting.cardinality
+        yield Layer(f"{name}.conv1", stage, channels, width, 1, 1, 1, side)
+        yield Layer(f"{name}.conv2", stage, width, width, 3, stride, groups, out_side)
+        yield Layer(f"{name}.conv3", stage, width, out, 1, 1, 1, out_side)
+    if net.residual and projects(net.shortcut, channels, out, stride):
+        # A projection beside pre-activation has no batch norm.
+        per_channel = 0 if net.block == "preactivation" else 2
+        place, stride = (1, 1) if net.pooled_projection else (0, stride)
+        shortcut = f"{name}.downsample.{place}"
+        yield Layer(shortcut, stage, channels, out, 1, stride, 1, out_side, per_channel)
+    if net.squeeze:
+        narrow = net.squeezed[index]
+        yield Layer(f"{name}.se.fc1", stage, out, narrow, 1, 1, 1, 1, per_channel=1)
+        yield Layer(f"{name}.se.fc2", stage, narrow, out, 1, 1, 1, 1, per_channel=1)
+    return out_side
 
 
 @dataclass(frozen=True)

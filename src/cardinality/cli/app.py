@@ -20,6 +20,7 @@ from cardinality.cli.meaning import claims_command, compare_command
 from cardinality.cli.mistakes import let_everything_be_printed, told
 from cardinality.cli.options import check_numbers
 from cardinality.cli.report import report_command
+from cardinality.cli.responses import responses_command
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 from cardinality.common.workspace import VARIABLE
@@ -44,6 +45,7 @@ for command in (
     verify_command,
     doctor_command,
     evaluate_command,
+    responses_command,
     solve_command,
     inspect_command,
 ):

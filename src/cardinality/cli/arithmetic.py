@@ -1,10 +1,10 @@
 """The commands that train nothing: solve, inspect."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
-from cardinality.architecture.settings import Stem
+from cardinality.architecture.settings import Block, Shortcut, Stem
 
 
 def solve_command(
@@ -31,17 +31,27 @@ def solve_command(
 
 
 def inspect_command(
-    setting: Annotated[str, typer.Argument(metavar="SETTING", help="Such as 32x4d.")],
-    depth: Annotated[int, typer.Option("--depth", help="50, 101, 152, 200; or 9n + 2.")],
-    stem: Annotated[Stem, typer.Option("--stem")] = "imagenet",
-    base: Annotated[int, typer.Option("--base", help="Channels of the stem.")] = 64,
-    classes: Annotated[int, typer.Option("--classes")] = 1000,
+    setting: Annotated[
+        str,
+        typer.Argument(metavar="SETTING|NAME", help="Such as 32x4d, or torchvision's or timm's."),
+    ],
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", help="50, 101, 152, 200; or 9n + 2; a name has its own."),
+    ] = None,
+    stem: Annotated[Stem | None, typer.Option("--stem", help="By default imagenet.")] = None,
+    base: Annotated[int | None, typer.Option("--base", help="Of the stem; by default 64.")] = None,
+    classes: Annotated[int | None, typer.Option("--classes", help="By default 1000.")] = None,
     image_size: Annotated[
         int | None, typer.Option("--image-size", help="By default 224, or 32 with CIFAR stems.")
     ] = None,
     no_residual: Annotated[
         bool, typer.Option("--no-residual", help="Without any shortcut.")
     ] = False,
+    block: Annotated[Block | None, typer.Option("--block", help="By default the original.")] = None,
+    shortcut: Annotated[
+        Shortcut | None, typer.Option("--shortcut", help="Of He et al. (2016); by default B.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Count a net's parameters, MACs and activations, stage by stage; nothing is built."""
@@ -51,17 +61,20 @@ def inspect_command(
     from tabulate import tabulate
 
     from cardinality.architecture.complexity import by_stage, complexity
-    from cardinality.architecture.settings import Architecture, Setting
+    from cardinality.architecture.names import AllOptions, describe
 
-    parsed = Setting.parse(setting)
-    net = Architecture(parsed, depth, stem, classes, base, not no_residual)
+    stated = {
+        "stem": stem, "base": base, "classes": classes, "block": block, "shortcut": shortcut,
+        "residual": False if no_residual else None,
+    }  # fmt: skip
+    options = cast(AllOptions, {key: value for key, value in stated.items() if value is not None})
+    net = describe(setting, depth, **options)
     side = net.image_size if image_size is None else image_size
     stages, total = by_stage(net, side), complexity(net, side)
     widths = dict(zip(list(stages)[1:], net.conv_widths, strict=False))
     if as_json:
         description = {
-            "setting": setting, "depth": depth, "stem": stem, "base": base, "classes": classes,
-            "residual": net.residual, "image_size": side, **asdict(total),
+            **asdict(net), "setting": str(net.setting), "image_size": side, **asdict(total),
             "stages": [
                 {"name": name, "group_conv_width": widths.get(name), **asdict(count)}
                 for name, count in stages.items()
@@ -74,6 +87,10 @@ def inspect_command(
         (name, widths.get(name, ""), f"{c.params:,}", f"{c.macs:,}", f"{c.activations:,}")
         for name, c in counts
     ]
-    print(f"{setting}, depth {depth}, {stem} stem of {base}, {classes} classes, {side} x {side}\n")
+    kind = f", {net.variant}" if net.variant else ""
+    print(
+        f"{net.setting}, depth {net.depth}{kind}, {net.stem} stem of {net.base},"
+        f" {net.classes} classes, {side} x {side}\n"
+    )
     headings = ("stage", "group conv width", "parameters", "MACs", "activations")
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 4)))

@@ -123,14 +123,16 @@ def plan_command(
         row, net = entry.row, entry.architecture
         budget = row.budget * block_parameters(plan.ablation.reference)
         off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
-        name = f"{row.setting}{'' if row.residual else ' no shortcuts'}"
+        kind = f" {net.variant}" if net.variant else ""
+        name = f"{row.setting}{kind}{'' if row.residual else ' no shortcuts'}"
         cost = entry.complexity
         common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
         for run in entry.runs:
             if run.name in names:
                 lines.append((*common, run.seed, found.status(run.name), run.name))
         if not entry.runs:
-            lines.append((*common, "", "arithmetic alone", ""))
+            state = "only counted" if plan.ablation.trains else "arithmetic alone"
+            lines.append((*common, "", state, ""))
     headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 5)))
     if plan.remark is not None:

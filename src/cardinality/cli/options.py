@@ -8,7 +8,6 @@ from typing import Annotated, Literal, get_args, get_type_hints
 
 import typer
 
-from cardinality.architecture.settings import Role
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import workspace
 
@@ -53,7 +52,10 @@ BatchOption = Annotated[
 OnlyOption = Annotated[
     str | None, typer.Option("--only", metavar="SETTING", help="Only this setting.")
 ]
-DepthOption = Annotated[Role | None, typer.Option("--depth", help="Only the depth of this role.")]
+DepthOption = Annotated[
+    str | None,
+    typer.Option("--depth", help="Only the depth of this role, or of a row's so many layers."),
+]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, max=MOST_SEEDS**2, help="Only this seed.")
 ]

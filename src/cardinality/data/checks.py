@@ -42,7 +42,7 @@ def check(train: Split, test: Split, data: Folders, cache: Path) -> None:
         UserError: in one line, everything that is wrong, the first problems by name.
     """
     kept = cache / f"checked-{VERSION}-{fingerprint((train, test), times=True)}"
-    problems = [*_pair(train, test), *_counts(train, test, data)]
+    problems = [*_pair(train, test, data.class_list), *_counts(train, test, data)]
     if kept.exists() and not problems:
         return
     problems += [*_headers(train), *_headers(test)]
@@ -74,17 +74,27 @@ def labelled(folder: Path, classes: int) -> list[Sample]:
     Raises:
         UserError: there is no such folder, or something is wrong with it.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
-    split = scan(folder)
+    split = split_of(folder)
     if len(split.classes) != classes:
         shown = line(", ".join([*split.classes][:5]), 100)
         raise UserError(
             f"{folder}: {len(split.classes):,} class folders ({shown}...), and {classes:,} classes"
             " are asked for; allowed: as many folders as classes"
         )
-    _stop_at([*_empty(split), *_headers(split)], folder)
     return split.samples()
+
+
+def split_of(folder: Path) -> Split:
+    """A folder of class folders, checked as those to train on are.
+
+    Raises:
+        UserError: there is no such folder, or something is wrong with it.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
+    split = scan(folder)
+    _stop_at([*_empty(split), *_headers(split)], folder)
+    return split
 
 
 def _stop_at(problems: list[str], place: Path) -> None:
@@ -102,11 +112,12 @@ def _stop_at(problems: list[str], place: Path) -> None:
     raise UserError(message)
 
 
-def _pair(train: Split, test: Split) -> Iterator[str]:
-    """What is wrong with the class folders of two splits."""
+def _pair(train: Split, test: Split, class_list: str | None = None) -> Iterator[str]:
+    """What is wrong with the class folders of two splits; of a list, some may have no tests."""
     name, other = train.path.name, test.path.name
-    for folder in sorted(train.classes.keys() - test.classes.keys()):
-        yield f"class {folder} is in {name} and not in {other}"
+    if class_list is None:
+        for folder in sorted(train.classes.keys() - test.classes.keys()):
+            yield f"class {folder} is in {name} and not in {other}"
     for folder in sorted(test.classes.keys() - train.classes.keys()):
         yield f"class {folder} is in {other} and not in {name}"
     yield from (*_empty(train), *_empty(test))

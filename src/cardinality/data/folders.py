@@ -1,13 +1,16 @@
 """Class folders: which images there are, and that they are what the protocol says."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cardinality.common.errors import UserError
+from cardinality.common.text import line
 from cardinality.data.checks import check
 from cardinality.data.images import Identity
 from cardinality.data.listing import Sample, Split, fingerprint, scan
+from cardinality.data.names import read_names
 from cardinality.experiment.datasets import HELD_OUT_EVERY, Folders
 
 
@@ -53,7 +56,8 @@ def find_folders(data: Folders, root: Path, cache: Path) -> ClassFolders:
     """
     place, train, test = list_folders(data, root)
     check(train, test, data, cache)
-    samples, evaluated = train.samples(), test.samples()
+    classes = tuple(train.classes)
+    samples, evaluated = train.samples(), test.samples(classes)
     if data.evaluate_on == "held-out":
         evaluated = samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
         del samples[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY]
@@ -62,7 +66,7 @@ def find_folders(data: Folders, root: Path, cache: Path) -> ClassFolders:
         place,
         tuple(samples),
         tuple(evaluated),
-        tuple(train.classes),
+        classes,
         names_checksum(train, test, data),
     )
 
@@ -84,12 +88,38 @@ def list_folders(data: Folders, root: Path) -> tuple[Path, Split, Split]:
     tests = [place / name for name in ("val", "test") if (place / name).is_dir()]
     if not tests:
         raise UserError(f"{place}: train and no test images; allowed: val/CLASS/* or test/CLASS/*")
-    return place, scan(place / "train"), scan(tests[0])
+    train, test = scan(place / "train"), scan(tests[0])
+    if data.class_list is None:
+        return place, train, test
+    return _listed(place, train, test, read_names(place / data.class_list), data.class_list)
+
+
+def _listed(
+    place: Path, train: Split, test: Split, names: Sequence[str], file: str
+) -> tuple[Path, Split, Split]:
+    """The classes of a list alone, in its order; tested may be on some of them.
+
+    Raises:
+        UserError: one of them is not there to train on, or none to test on.
+    """
+    for name in names:
+        if name not in train.classes:
+            raise UserError(
+                f"{place / file}: {line(name, 60)}: no such folder in {train.path}; allowed: those"
+                " that are there"
+            )
+    tested = test.of(names)
+    if not tested.classes:
+        raise UserError(f"{place / file}: {test.path} has none of its classes; allowed: some")
+    return place, train.of(names), tested
 
 
 def names_checksum(train: Split, test: Split, data: Folders) -> str:
-    """Over names and sizes of all files; with held-out images the set is another."""
+    """Over names and sizes of all files; with held-out images, or a list, the set is another."""
     checksum = fingerprint((train, test), times=False)
+    if data.class_list is not None:  # classes without a test image, and the order of the labels
+        listed = "\n".join([checksum, *train.classes])
+        checksum = hashlib.sha256(listed.encode()).hexdigest()[:16]
     if data.evaluate_on == "test":
         return checksum
     return hashlib.sha256(f"{checksum} {data.evaluate_on}".encode()).hexdigest()[:16]

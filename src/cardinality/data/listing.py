@@ -7,7 +7,7 @@ leave behind. That lists names alone; here sizes and times are needed too, and n
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,13 +61,22 @@ class Split:
         """How many files there are."""
         return sum(map(len, self.classes.values()))
 
-    def samples(self) -> list[Sample]:
-        """Every file's path with its label, class by class."""
+    def samples(self, names: Sequence[str] | None = None) -> list[Sample]:
+        """Every file's path with its label, class by class.
+
+        Args:
+            names: all classes in the order of the labels, where there are more than these.
+        """
+        labels = {name: label for label, name in enumerate(names or self.classes)}
         return [
-            (str(self.path / file.name), label)
-            for label, files in enumerate(self.classes.values())
+            (str(self.path / file.name), labels[name])
+            for name, files in self.classes.items()
             for file in files
         ]
+
+    def of(self, names: Iterable[str]) -> "Split":
+        """Those classes of a list that are here, in its order."""
+        return Split(self.path, {n: self.classes[n] for n in names if n in self.classes})
 
 
 def passed_over(name: str) -> bool:

@@ -1,6 +1,6 @@
 """How many images a net gets wrong, computed as it was trained where this machine can."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -71,25 +71,37 @@ def prepare(net: ResNeXt, chosen: Way) -> ResNeXt:
 @torch.no_grad()
 def count_errors(
     net: ResNeXt,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor | tuple[Tensor, ...], Tensor]],
     numerics: Numerics,
     statistics: Statistics,
+    among: Sequence[int] | None = None,
 ) -> tuple[int, int]:
     """How many images are wrong by top-1 and by top-5, by the rule of training's own evaluation.
 
     Args:
         net: as `prepare` leaves it.
-        batches: views (B, V, 3, H, W) of uint8, and labels (B,).
+        batches: views (B, V, 3, H, W) of uint8, or several of (B, 3, H, W) and other sizes; and
+            labels (B,).
         numerics: device, and the precision in which convolutions multiply.
         statistics: mean and deviation of each channel, in 0 to 255.
+        among: the outputs that compete, in the order of the labels; by default all.
     """
     device = torch.device(numerics.device)
     mean, deviation = (torch.tensor(values, device=device) for values in statistics)
     wrong1 = wrong5 = 0
+
+    def logits_of(views: Tensor) -> Tensor:
+        pixels = views.to(device).permute(0, 2, 3, 1).contiguous()
+        return forward(net, normalise(pixels, mean, deviation), numerics.precision)
+
     for views, labels in batches:
-        pixels = views.flatten(0, 1).to(device).permute(0, 2, 3, 1).contiguous()
-        logits = forward(net, normalise(pixels, mean, deviation), numerics.precision)
-        ahead = rivals(logits.unflatten(0, views.shape[:2]).mean(1), labels.to(device))
+        if isinstance(views, tuple):
+            logits = torch.stack([logits_of(each) for each in views]).mean(0)
+        else:
+            logits = logits_of(views.flatten(0, 1)).unflatten(0, views.shape[:2]).mean(1)
+        if among is not None:
+            logits = logits[:, list(among)]
+        ahead = rivals(logits, labels.to(device))
         wrong1 += int((ahead != 1).sum())
         wrong5 += int((ahead > 5).sum())
     return wrong1, wrong5

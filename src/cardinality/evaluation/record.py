@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from dataclasses import asdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from cardinality.common.files import guard, read_text, written_aside
 from cardinality.common.strict import Strict
 from cardinality.data.listing import Sample
 from cardinality.evaluation.counting import Way
+from cardinality.evaluation.scales import Scales
 from cardinality.evaluation.views import Crops, Interpolation, Views
 from cardinality.experiment.plan import Numerics
 from cardinality.host.machine import Precision
@@ -39,6 +40,10 @@ class Evaluation(Strict):
         numerics: the run's, where its weights were evaluated as it was; else nothing.
         choice: which of several sets of weights in the file it is; nothing where there is one.
         images: how many there are, n.
+        resize, crop, views, scales, interpolation: what of an image was looked at.
+        variant: in what the net is none of the paper's, in words.
+        among: how many of the classes competed, where not all did.
+        names_checksum: over the names of those that competed in their order, where they were given.
         top1_error, top5_error: with the bounds of a 95 % Wilson interval; no top-5 error with
             five classes or fewer. The interval is of the images drawn, not of training again.
     """
@@ -54,9 +59,13 @@ class Evaluation(Strict):
     choice: str | None = None
     images: int
     classes: int
-    resize: int
-    crop: int
+    resize: int | None
+    crop: int | None
     views: Views
+    scales: tuple[int, ...] | None = None
+    variant: str = ""
+    among: int | None = None
+    names_checksum: str | None = None
     interpolation: Interpolation
     top1_error: float
     top1_interval: tuple[float, float]
@@ -68,7 +77,11 @@ class Evaluation(Strict):
 
 def _names_checksum(samples: list[Sample], folder: Path) -> str:
     names = "\n".join(str(Path(name).relative_to(folder)) for name, _ in samples)
-    return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:16]
+    return _checksum(names)
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def interval(wrong: int, images: int) -> tuple[float, float]:
@@ -83,16 +96,26 @@ def evaluation(
     wrong: tuple[int, int],
     samples: list[Sample],
     folder: Path,
-    crops: Crops,
+    looks: Crops | Scales,
     chosen: Way,
     provenance: Provenance,
     choice: str | None = None,
+    among: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Put together what was measured; ``wrong`` is of top-1 and top-5."""
+    """Put together what was measured.
+
+    Args:
+        path, net: the weights.
+        wrong: of top-1 and top-5.
+        samples, folder, looks, chosen, provenance: on what and how.
+        choice: which of several sets of weights in the file it is.
+        among: the names of the classes that competed, in the order of the labels; where none are
+            given, the folders'.
+    """
     architecture = net.architecture
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    n, five = len(samples), has_top5(architecture.classes)
+    n, five = len(samples), has_top5(len(among or ()) or architecture.classes)
     return Evaluation(
         weights=path.name,
         weights_checksum=checksum,
@@ -105,7 +128,10 @@ def evaluation(
         choice=choice,
         images=n,
         classes=architecture.classes,
-        **asdict(crops),
+        variant=architecture.variant,
+        among=None if among is None or len(among) == architecture.classes else len(among),
+        names_checksum=None if among is None else _checksum("\n".join(among)),
+        **looks.described,
         top1_error=100 * wrong[0] / n,
         top1_interval=interval(wrong[0], n),
         top5_error=100 * wrong[1] / n if five else None,
@@ -124,6 +150,9 @@ def write(found: Evaluation, folder: Path) -> Path:
     """
     key = f"{found.weights_checksum}-{found.choice or 'only'}-{found.data}-{found.data_checksum}"
     key += f"-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
+    key += f"-{'-'.join(map(str, found.scales))}" if found.scales else ""
+    key += f"-among{found.among}" if found.among else ""
+    key += f"-{found.names_checksum}" if found.names_checksum else ""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
     guard(folder)
     record = folder / f"{name}.json"
@@ -155,6 +184,13 @@ def _named(record: Evaluation) -> str:
     return f"{record.weights} ({record.choice})" if record.choice else record.weights
 
 
+def _looked(record: Evaluation) -> str:
+    """What of an image was looked at."""
+    if record.scales is not None:
+        return f"{', '.join(map(str, record.scales))}, {record.views}"
+    return f"{record.resize}, {record.crop}, {record.views}"
+
+
 def page(records: list[Evaluation]) -> str:
     """The table of evaluated weights, named by weight set."""
 
@@ -165,13 +201,13 @@ def page(records: list[Evaluation]) -> str:
 
     rows = {
         "weights": [text.markdown(_named(record)) for record in records],
-        "setting": [record.setting for record in records],
+        "setting": [", ".join(filter(None, (r.setting, r.variant))) for r in records],
         "depth": [str(record.depth) for record in records],
         "data": [text.markdown(record.data) for record in records],
         "n": [f"{record.images:,}" for record in records],
+        "classes": [f"{record.among or record.classes:,}-way" for record in records],
         "resize, crop, views": [
-            f"{record.resize}, {record.crop}, {record.views} ({record.interpolation})"
-            for record in records
+            f"{_looked(record)} ({record.interpolation})" for record in records
         ],
         "top-1 error, %": [error(r.top1_error, r.top1_interval) for r in records],
         "top-5 error, %": [error(r.top5_error, r.top5_interval) for r in records],

@@ -1,10 +1,10 @@
 """What of an image is looked at, and the stream of it: files in class folders in, bytes out."""
 
 import multiprocessing
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from PIL import Image
@@ -16,9 +16,9 @@ from torchvision.transforms.functional import pil_to_tensor
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.listing import Sample
 from cardinality.data.loaders import fitting
-from cardinality.data.streamed import PATIENCE, Answer, collate, patiently
+from cardinality.data.streamed import PATIENCE, collate, patiently
 
-Views = Literal["center", "ten"]
+Views = Literal["center", "ten", "whole"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
@@ -44,6 +44,20 @@ class Crops:
         """How many views of an image there are, V."""
         return 10 if self.views == "ten" else 1
 
+    @property
+    def pixels(self) -> int:
+        """Of all views of an image."""
+        return self.count * self.crop**2
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return asdict(self)
+
+    def look(self, image: Image.Image | Tensor) -> Tensor:
+        """See `transform`."""
+        return self.transform()(image)
+
     def transform(self) -> v2.Compose:
         """From an image, PIL's or (3, H, W) of uint8, to its views (V, 3, crop, crop) of uint8."""
         # Torchvision's published weights come with just this (its presets.ImageClassification).
@@ -64,57 +78,79 @@ def stack(views: Image.Image | Tensor | tuple[Image.Image | Tensor, ...]) -> Ten
     )
 
 
-class Photographs(Dataset[Answer]):
+class Looks(Protocol):
+    """What of an image is looked at: `Crops`, or `cardinality.evaluation.scales.Scales`."""
+
+    @property
+    def pixels(self) -> int:
+        """Of all that is looked at of an image."""
+
+    def look(self, image: Image.Image | Tensor) -> Any:
+        """From an image, PIL's or (3, H, W) of uint8, to its views."""
+
+
+Answers = list[tuple[Any, int] | str]
+# How views and labels of several images become one batch; a message takes its place.
+Together = Callable[[Answers], tuple[Any, Tensor] | str]
+together: Together = collate
+
+
+class Photographs(Dataset[Any]):
     """Decodes and cuts views; an image that cannot be read gives a message in its place.
 
     Args:
         samples: files and labels.
-        crops: what of each is looked at.
+        looks: what of each is looked at.
         as_trained: resize by torch's code, as training does, and not by Pillow's, as those did
             who published weights: the two differ in the last bit of some pixels.
     """
 
-    def __init__(self, samples: list[Sample], crops: Crops, as_trained: bool) -> None:
-        self.samples, self.as_trained = samples, as_trained
-        self.transform = crops.transform()
+    def __init__(self, samples: list[Sample], looks: Looks, as_trained: bool) -> None:
+        self.samples, self.looks, self.as_trained = samples, looks, as_trained
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> Answer:
+    def __getitem__(self, index: int) -> tuple[Any, int] | str:
         name, label = self.samples[index]
         try:
             pixels = decode(Path(name))
             if self.as_trained:
-                return self.transform(torch.from_numpy(pixels).permute(2, 0, 1)), label
-            return self.transform(Image.fromarray(pixels)), label
+                return self.looks.look(torch.from_numpy(pixels).permute(2, 0, 1)), label
+            return self.looks.look(Image.fromarray(pixels)), label
         except UnreadableImage as error:
             return str(error)
 
 
 def stream(
-    samples: list[Sample], crops: Crops, batch: int, workers: int, as_trained: bool = False
-) -> Iterator[tuple[Tensor, Tensor]]:
+    samples: list[Sample],
+    looks: Looks,
+    batch: int,
+    workers: int,
+    as_trained: bool = False,
+    put_together: Together = together,
+) -> Iterator[tuple[Any, Tensor]]:
     """Views (B, V, 3, H, W) of uint8 and labels (B,) of every image in order.
 
     Args:
         samples: files and labels.
-        crops: what of each is looked at.
+        looks: what of each is looked at.
         batch: B, the last one excepted.
         workers: processes that decode.
         as_trained: see `Photographs`.
+        put_together: how views and labels of several images become one batch.
 
     Raises:
         UnreadableImage: by name, an image that cannot be decoded.
     """
-    found = fitting(batch * crops.count * 3 * crops.crop**2, workers, prefetch=2)
+    found = fitting(batch * 3 * looks.pixels, workers, prefetch=2)
     context = multiprocessing.get_context("forkserver") if workers else None
     loader = DataLoader(
-        Photographs(samples, crops, as_trained),
+        Photographs(samples, looks, as_trained),
         batch,
         num_workers=found.workers,
         prefetch_factor=found.prefetch if workers else None,
-        collate_fn=collate,
+        collate_fn=put_together,
         timeout=PATIENCE if workers else 0,
         multiprocessing_context=context,
     )

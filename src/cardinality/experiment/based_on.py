@@ -1,4 +1,4 @@
-"""``based_on: NAME``: a protocol that says only in what it differs from another."""
+"""``based_on: NAME``: a protocol, or a file of claims, that says what differs from another."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,14 +35,15 @@ def chain(path: Path, kind: str, read: Callable[[Path], Content]) -> list[Link]:
         links.append((path, content))
         if name is None:
             return links
-        base = _find(path, name, workspace.folders(kind))
+        base = _find(path, name, kind)
         if base.resolve() in {link.resolve() for link, _ in links}:
             raise UserError(f"{path}: {KEY}: {name!r} leads back to itself; allowed: no circle")
         workspace.tell_if_replacing(base, kind)
         path = base
 
 
-def _find(path: Path, name: object, folders: Sequence[Path]) -> Path:
+def _find(path: Path, name: object, kind: str) -> Path:
+    folders = workspace.folders(kind)
     places = list({place.resolve(): place for place in (path.parent, *folders)}.values())
     for number, place in enumerate(places):
         # A name, not a path: it is one of the names of files that are there.
@@ -53,7 +54,8 @@ def _find(path: Path, name: object, folders: Sequence[Path]) -> Path:
         if isinstance(name, str) and name in known:
             return known[name]
     names = sorted({file.stem for place in places for file in place.glob("*.yaml")} - {path.stem})
-    raise UserError(f"{path}: {KEY}: {name!r} is no protocol; allowed: {', '.join(names)}")
+    what = Path(kind).name.removesuffix("s")
+    raise UserError(f"{path}: {KEY}: {name!r} is no {what}; allowed: {', '.join(names)}")
 
 
 def merge(links: Sequence[Link]) -> Content:

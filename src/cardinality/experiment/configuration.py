@@ -1,11 +1,19 @@
 """What the YAML files may say: ablations (a question each) and protocols (a scale each)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast, get_args
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from cardinality.architecture.complexity import block_parameters, deviation
-from cardinality.architecture.settings import DEEPEST, Block, Role, Setting, Stem
+from cardinality.architecture.settings import (
+    DEEPEST,
+    Block,
+    Role,
+    Setting,
+    Shortcut,
+    Stem,
+    variant,
+)
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
 from cardinality.experiment.datasets import DataSpec
@@ -21,26 +29,67 @@ def _parse_setting(value: object) -> Setting:
 
 
 SettingText = Annotated[Setting, PlainValidator(_parse_setting), PlainSerializer(str)]
+# A depth in layers.
+LayerCount = Annotated[int, Field(ge=1, le=DEEPEST)]
+# One path: what a ResNet has, of bottlenecks and of basic blocks.
+RESNET = Setting(1, 64)
 
 
-class Row(Strict):
+class NetOptions(Strict):
+    """What a net has that none of the ResNeXt paper's has (`Architecture`); nothing by default.
+
+    Attributes:
+        block: the kind of block; by default the protocol's.
+        shortcut, deep_stem, pooled_projection, squeeze: as `Architecture` describes them.
+    """
+
+    block: Block | None = None
+    shortcut: Shortcut = "B"
+    deep_stem: bool = False
+    pooled_projection: bool = False
+    squeeze: bool = False
+
+    @property
+    def variant(self) -> str:
+        """The same in words, as `Architecture.variant`."""
+        return variant(
+            self.block, self.shortcut, self.deep_stem, self.pooled_projection, self.squeeze
+        )
+
+
+def role_of(layers: int) -> str:
+    """What stands in the place of a role where a depth is stated in layers."""
+    return f"{layers} layers"
+
+
+class Row(NetOptions):
     """One row of a table: a setting, and how it is to be compared.
 
     Attributes:
-        setting: C and d.
-        depth: the role of its depth, where the ablation has no common ``depths``.
+        setting: C and d; by default ResNet's.
+        depth: the role of its depth, where the ablation has no common ``depths``; or
+        layers: its depth itself, where the question is about nets of just these depths.
         budget: complexity relative to the ablation's reference, 1 or 2 times.
         deeper: the complexity is met by depth, so that Eq. (4) of one block says nothing.
         residual: False is the net without shortcuts.
         label: what the paper calls the model.
+        against: the label of the row that it is compared with; by default that of the reference
+            setting at the same depth, with shortcuts if it has them.
     """
 
-    setting: SettingText
+    setting: SettingText = RESNET
     depth: Role | None = None
     budget: Literal[1, 2] = 1
     deeper: bool = False
+    layers: LayerCount | None = None
     residual: bool = True
     label: str | None = None
+    against: str | None = None
+
+    @property
+    def role(self) -> str | None:
+        """What finds its depth: a role, or so many layers; none where the ablation has depths."""
+        return self.depth if self.layers is None else role_of(self.layers)
 
 
 class Ablation(Strict):
@@ -56,6 +105,7 @@ class Ablation(Strict):
         depths: depth roles at which every row stands; without any depth, in rows either, the
             ablation is arithmetic alone and trains nothing.
         rows: the rows in the table's order.
+        protocols: the scales that it is for, and those that are based on them; by default all.
         notes: what a reader of the table must know.
     """
 
@@ -66,6 +116,7 @@ class Ablation(Strict):
     tolerance: float | None = Field(default=0.03, gt=0, lt=1)
     depths: tuple[Role, ...] | None = Field(default=None, min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
+    protocols: tuple[str, ...] | None = Field(default=None, min_length=1)
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -81,7 +132,7 @@ class Ablation(Strict):
     def _check_twins(self) -> "Ablation":
         known: set[object] = set()
         for number, row in enumerate(self.rows):
-            what = (row.setting, row.depth, row.residual, row.deeper)
+            what = (row.setting, row.role, row.residual, row.deeper, row.variant)
             if what in known:
                 raise ValueError(f"rows.{number}: stands twice; allowed: each row once")
             known.add(what)
@@ -91,13 +142,26 @@ class Ablation(Strict):
     def _check_rows(self) -> "Ablation":
         for number, row in enumerate(self.rows):
             where = f"rows.{number}"
-            if self.depths is not None and row.depth is not None:
-                raise ValueError(f"{where}.depth: the ablation has depths; allowed: one of the two")
-            if self.depths is None and (row.depth is None) != (self.rows[0].depth is None):
+            if row.depth is not None and row.layers is not None:
+                raise ValueError(f"{where}.layers: beside depth; allowed: one of the two")
+            if self.depths is not None and row.role is not None:
+                key = "depth" if row.layers is None else "layers"
+                raise ValueError(f"{where}.{key}: the ablation has depths; allowed: one of the two")
+            if self.depths is None and (row.role is None) != (self.rows[0].role is None):
                 raise ValueError(f"{where}.depth: must stand in every row or in none")
+            if row.against is not None:
+                self._check_against(where, row.against)
             if self.tolerance is not None and not row.deeper:
                 self._check_budget(where, row, self.tolerance)
         return self
+
+    def _check_against(self, where: str, label: str) -> None:
+        labels = [row.label for row in self.rows if row.label is not None]
+        if labels.count(label) != 1:
+            raise ValueError(
+                f"{where}.against: {label!r} is the label of {labels.count(label)} rows; allowed:"
+                " that of one"
+            )
 
     def _check_budget(self, where: str, row: Row, tolerance: float) -> None:
         budget = row.budget * block_parameters(self.reference)
@@ -112,15 +176,35 @@ class Ablation(Strict):
     @property
     def trains(self) -> bool:
         """Whether the ablation asks for runs at all."""
-        return self.depths is not None or self.rows[0].depth is not None
+        return self.depths is not None or self.rows[0].role is not None
+
+
+class Warmup(Strict):
+    """A first part of a training at a lower rate, of deep nets alone.
+
+    Attributes:
+        until: its length, in the unit of the duration.
+        factor: of the rate.
+        layers: nets of at least this depth have it.
+    """
+
+    until: int = Field(ge=1)
+    factor: float = Field(gt=0, lt=1)
+    layers: LayerCount
 
 
 class Steps(Strict):
-    """The rate is multiplied by ``factor`` after each of the epochs in ``drops``."""
+    """The rate is multiplied by ``factor`` after each of the epochs in ``drops``.
+
+    Attributes:
+        drops, factor: when and by how much.
+        warmup: of deep nets, if any has one.
+    """
 
     name: Literal["steps"]
     drops: tuple[int, ...] = Field(min_length=1)
     factor: float = Field(gt=0, lt=1)
+    warmup: Warmup | None = None
 
 
 class OneCycle(Strict):
@@ -174,6 +258,11 @@ class Training(Strict):
                 raise ValueError(
                     f"schedule.drops: {drops}; allowed: rising, from 1 to {stated[0] - 1}"
                 )
+            warmup = self.schedule.warmup
+            if warmup is not None and warmup.until >= drops[0]:
+                raise ValueError(
+                    f"schedule.warmup.until: {warmup.until}; allowed: less than the first drop"
+                )
         if self.norm_images is not None and self.norm_images > self.batch:
             raise ValueError(f"norm_images: {self.norm_images}; allowed: at most the batch")
         return self
@@ -195,6 +284,13 @@ class Training(Strict):
     def passes(self, images: int) -> float:
         """How often the training goes over so many images: its epochs, as parts."""
         return self.all_steps(images) / self.steps_an_epoch(images)
+
+    def of_depth(self, layers: int) -> "Training":
+        """The same for a net of so many layers: without the warm-up that only deeper ones have."""
+        schedule = self.schedule
+        if schedule.name != "steps" or schedule.warmup is None or layers >= schedule.warmup.layers:
+            return self
+        return self.model_copy(update={"schedule": schedule.model_copy(update={"warmup": None})})
 
     def with_batch(self, batch: int) -> "Training":
         """The same with another batch: the rate in proportion (the authors' README halves both
@@ -219,23 +315,22 @@ class Numerics(Strict):
     threads: int = Field(ge=1, le=1024)
 
 
-Depth = Annotated[int, Field(ge=1, le=DEEPEST)]
-
-
 class Depths(Strict):
     """The depth that plays each role at a protocol's scale; a role that it has not is not asked."""
 
-    base: Depth | None = None
-    deep: Depth | None = None
-    double: Depth | None = None
-    residual: Depth | None = None
+    base: LayerCount | None = None
+    deep: LayerCount | None = None
+    double: LayerCount | None = None
+    residual: LayerCount | None = None
 
 
 Rate = Annotated[float, Field(gt=0)]
 
-# How many seeds a row is trained with, or that by the role of its depth: ``{base: 10, deep: 2}``.
+# How many seeds a row is trained with, or that by the role of its depth: ``{base: 10, deep: 2}``;
+# of rows that state their layers, ``{20 layers: 5}``.
 Count = Annotated[int, Field(ge=1, le=1000)]
-Seeds = Count | dict[Role, Count]
+Layers = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4} layers$")]
+Seeds = Count | dict[Role | Layers, Count]
 
 
 class Protocol(Strict):
@@ -245,11 +340,13 @@ class Protocol(Strict):
         title: heading above its tables.
         evidence: what results at this scale are evidence of, and of what not, if that was stated.
         data: the data set.
+        ablations: the questions that it is for; by default all that are for it.
         stem, base: of every net (`cardinality.architecture.settings.Architecture`).
         deeper_block: of the rows that go deeper; every other net has the original block.
         depths: the depth that plays each role.
         seeds: how many seeds each row is trained with by default, or that by the role of its
-            depth.
+            depth. A row that states its layers has none where its depth is not among them: it is
+            counted and not trained.
         training, numerics: how.
         claims: names of the claims (paper_tables/claims.yaml) that this scale asks, stated before
             its runs and corrected for one another alone; by default all of them.
@@ -265,6 +362,7 @@ class Protocol(Strict):
     title: str
     evidence: str | None = None
     data: DataSpec
+    ablations: tuple[str, ...] | None = Field(default=None, min_length=1)
     stem: Stem
     base: int = Field(ge=1, le=1024)
     deeper_block: Block = "original"
@@ -280,18 +378,20 @@ class Protocol(Strict):
     speed: Rate | dict[Device, Rate] | None = None
     committed: bool | None = None
 
-    def count(self, role: Role) -> int:
-        """How many seeds a row at the depth of a role is trained with.
+    def count(self, role: str) -> int:
+        """How many seeds a row at the depth of a role, or of so many layers, is trained with.
 
         Raises:
             UserError: the protocol does not say.
         """
         if isinstance(self.seeds, int):
             return self.seeds
+        if role not in self.seeds and role not in get_args(Role):
+            return 0
         if role not in self.seeds:
             stated = ", ".join(self.seeds)
             raise UserError(f"seeds: none for the role {role}; stated are {stated}; allowed: all")
-        return self.seeds[role]
+        return self.seeds[cast(Role, role)]
 
     def with_batch(self, batch: int) -> "Protocol":
         """The same with another batch, see `Training.with_batch`, held to what a file is held to.

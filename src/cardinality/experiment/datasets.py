@@ -105,6 +105,9 @@ class Folders(Strict):
         jitter: brightness, contrast and saturation vary by up to this factor either way.
         lighting: standard deviation of the noise along the colours' principal components.
         evaluate_on: the test images, or training images held out to tune on.
+        class_list: a file beside the splits with the names of the classes, one a line, in the
+            order of the labels: class folders that are not in it are passed over, and the test
+            images may be of some of its classes alone (ResNeXt's ImageNet-5K, Section 5.2).
     """
 
     name: Literal["folders"]
@@ -120,6 +123,7 @@ class Folders(Strict):
     jitter: float = Field(ge=0, lt=1)
     lighting: float = Field(ge=0, le=1)
     evaluate_on: EvaluateOn = "test"
+    class_list: FolderName | None = None
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "Folders":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cardinality.architecture.complexity import Complexity, complexity
-from cardinality.architecture.settings import Architecture, Role, Setting
+from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import look
@@ -19,7 +19,7 @@ from cardinality.common.notes import note
 from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import Ablation, Protocol, Row, Training
 from cardinality.experiment.datasets import DataSpec
-from cardinality.experiment.reading import load
+from cardinality.experiment.reading import load, names_of_chain
 from cardinality.host.machine import Device, Machine, Precision
 
 # Where ablations and protocols lie, below a workspace.
@@ -76,11 +76,9 @@ class Run:
         A key at its default is left out, so that an option which is added later, with what was
         done before as its default, renames no run. Hence a default is never changed.
         """
-        net = self.architecture
-        always = {"setting": str(net.setting), "depth": net.depth, "residual": net.residual}
         return {
             "revision": REVISION,
-            "net": always | _departures(net, omit=always),
+            "net": net_of(self.architecture),
             "data": {"name": self.data.name} | _stated(self.data),
             "training": _stated(self.training),
             "numerics": _departures(self.numerics),
@@ -92,8 +90,9 @@ class Run:
         """A readable slug and a hash of the configuration: ``32x4d-depth11-seed0-0a1b2c3d4e``."""
         net = self.architecture
         plain = "" if net.residual else "-noshortcut"
+        more = "".join(f"-{part.replace(' ', '')}" for part in net.variant.split(", ") if part)
         ending = digest(self.configuration)
-        return f"{net.setting}-depth{net.depth}{plain}-seed{self.seed}-{ending}"
+        return f"{net.setting}-depth{net.depth}{more}{plain}-seed{self.seed}-{ending}"
 
     @cached_property
     def complexity(self) -> Complexity:
@@ -118,6 +117,12 @@ class Run:
         return self.training.all_epochs(self.data.training_images)
 
 
+def net_of(net: Architecture) -> dict[str, Any]:
+    """What a configuration says of a net."""
+    always = {"setting": str(net.setting), "depth": net.depth, "residual": net.residual}
+    return always | _departures(net, omit=always)
+
+
 def _departures(described: object, omit: Container[str] = ()) -> dict[str, Any]:
     """The fields of a dataclass that have no default, or another value than it."""
     usual = {f.name: f.default for f in fields(described)}  # type: ignore[arg-type] # a dataclass
@@ -136,21 +141,22 @@ class Entry:
 
     Attributes:
         row: what the ablation says of it.
-        role: the role of its depth.
+        role: the role of its depth; of a row that states its layers, those.
         architecture, complexity: the net, and its counts at the size of the data set's images.
-        runs: one a seed; none where the ablation is arithmetic alone.
+        runs: one a seed; none where the ablation, or the scale, only counts it.
     """
 
     row: Row
-    role: Role
+    role: str
     architecture: Architecture
     complexity: Complexity
     runs: tuple[Run, ...]
 
     @property
-    def key(self) -> tuple[str, Role, bool]:
+    def key(self) -> tuple[str, str, bool, str]:
         """What finds the same line in the paper's table."""
-        return str(self.row.setting), self.role, self.row.residual
+        net = self.architecture
+        return str(net.setting), self.role, net.residual, net.variant
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,7 @@ class Plan:
         return sorted(unique.values(), key=lambda run: (run.seed, -run.cost))
 
     def select(
-        self, only: str | None = None, role: Role | None = None, seed: int | None = None
+        self, only: str | None = None, role: str | None = None, seed: int | None = None
     ) -> list[Run]:
         """The runs of one setting, one depth or one seed, in the same order.
 
@@ -193,7 +199,7 @@ class Plan:
             for entry in self.entries
             for run in entry.runs
             if setting in (None, entry.row.setting)
-            and role in (None, entry.role)
+            and role in (None, entry.role, entry.role.partition(" ")[0])
             and seed in (None, run.seed)
         }
         if self.ablation.trains and not chosen:
@@ -216,7 +222,7 @@ class Plan:
             return (self,)
         return tuple(self.at(role) for role in roles)
 
-    def at(self, role: Role) -> "Plan":
+    def at(self, role: str) -> "Plan":
         """The lines of one depth alone."""
         return replace(self, entries=tuple(e for e in self.entries if e.role == role))
 
@@ -236,12 +242,17 @@ class Plan:
     def reference(self, entry: Entry) -> Entry | None:
         """The line that a line is compared with, if the table has it.
 
-        It has the reference setting, once the complexity, and shortcuts if the line has them; at
-        the line's depth, or for a line that goes deeper at the depth that it goes deeper than.
+        It is the one that the row names. Else it has the reference setting, once the complexity,
+        and shortcuts if the line has them; at the line's depth, or for a line that goes deeper at
+        the depth that it goes deeper than.
         """
         for candidate in self.entries:
             row = candidate.row
-            if (
+            if entry.row.against is not None:
+                alike = candidate.role == entry.role or row.layers is not None
+                if row.label == entry.row.against and alike:
+                    return candidate
+            elif (
                 row.setting == self.ablation.reference
                 and row.budget == 1
                 and not row.deeper
@@ -252,12 +263,27 @@ class Plan:
         return None
 
     def with_shortcuts(self, entry: Entry) -> Entry | None:
-        """For a line without shortcuts, the same net with them, if the table has it."""
+        """For a line without shortcuts, the same net with them, if the table has it.
+
+        Where it has it with shortcuts of several types, the first.
+        """
         if entry.row.residual:
             return None
-        setting, role, _ = entry.key
-        matches = (other for other in self.entries if other.key == (setting, role, True))
+        net = entry.architecture
+
+        def alike(other: Architecture) -> bool:
+            return replace(net, residual=True, shortcut=other.shortcut) == other
+
+        matches = (
+            other
+            for other in self.entries
+            if other.role == entry.role and alike(other.architecture)
+        )
         return next(matches, None)
+
+
+class OtherScaleError(UserError):
+    """An ablation and a protocol that are not for each other, by what they list."""
 
 
 def make_plan(
@@ -278,12 +304,14 @@ def make_plan(
         first_seed: where they begin; those that a protocol states begin at 0.
 
     Raises:
+        OtherScaleError: the two are not for each other.
         UserError: a file that is missing or wrong, or a net that cannot be built.
     """
     ablation_path = find(ablation, ABLATIONS)
     protocol_path = find(protocol, PROTOCOLS)
     question = load(ablation_path, Ablation)
     scale = load(protocol_path, Protocol, bases=PROTOCOLS)
+    _check_scale(ablation_path, question, protocol_path, scale)
     if scale.committed is not None:
         note(f"{protocol_path}: committed: has no effect any more; it may be left out")
     if seeds is not None and seeds < 1:
@@ -298,14 +326,9 @@ def make_plan(
         fused=machine.kernel and threads == 1,
     )
 
-    def entry(row: Row, role: Role) -> Entry:
-        depth = getattr(scale.depths, role)
-        if depth is None:
-            stated = ", ".join(scale.depths.model_dump(exclude_none=True))
-            raise UserError(
-                f"{protocol_path}: depths.{role}: is missing, and {ablation_path.stem} asks for it;"
-                f" stated are {stated}"
-            )
+    def entry(row: Row, role: str) -> Entry:
+        where, depth = _depth(row, role, scale, protocol_path, ablation_path.stem)
+        usual = scale.deeper_block if row.deeper else "original"
         try:
             net = Architecture(
                 row.setting,
@@ -314,13 +337,19 @@ def make_plan(
                 scale.data.classes,
                 scale.base,
                 row.residual,
-                scale.deeper_block if row.deeper else "original",
+                row.block or usual,
+                row.shortcut,
+                row.deep_stem,
+                row.pooled_projection,
+                row.squeeze,
             )
         except UserError as error:
-            raise UserError(f"{protocol_path}: base or depths.{role}: {error}") from None
-        count = (scale.count(role) if seeds is None else seeds) if question.trains else 0
+            raise UserError(f"{protocol_path}: base or {where}: {error}") from None
+        stated = scale.count(role) if question.trains else 0
+        count = stated if seeds is None or not stated else seeds
+        own = training.of_depth(depth)
         asked = range(first_seed, first_seed + count)
-        runs = (Run(net, scale.data, training, numerics, seed) for seed in asked)
+        runs = (Run(net, scale.data, own, numerics, seed) for seed in asked)
         return Entry(row, role, net, complexity(net, scale.data.side), tuple(runs))
 
     entries = tuple(entry(row, role) for role, row in _lines(question))
@@ -333,7 +362,8 @@ def possible_plans(
 ) -> tuple[list[Plan], dict[str, str]]:
     """The plans of every table that a scale can have, and why it cannot have the others, by name.
 
-    It may state no such depth, or have a base at which a setting has no whole width.
+    It may state no such depth, or have a base at which a setting has no whole width. Tables that
+    are for other scales are in neither.
 
     Args:
         protocol, machine: as for `make_plan`.
@@ -349,6 +379,8 @@ def possible_plans(
     for name in dict.fromkeys([*(name for name in first if name in there), *there]):
         try:
             plans.append(make_plan(name, protocol, machine))
+        except OtherScaleError:
+            continue
         except UserError as error:
             problems[name] = str(error)
     if not plans:
@@ -366,12 +398,50 @@ def _batch_remark(stated: Training, used: Training) -> str | None:
     )
 
 
-def _lines(ablation: Ablation) -> Iterator[tuple[Role, Row]]:
+def protocols_of(ablation: str) -> tuple[str, ...] | None:
+    """The scales that an ablation lists; none where it is for all, or is not known."""
+    if ablation not in workspace.names(ABLATIONS, ".yaml"):
+        return None
+    return load(find(ablation, ABLATIONS), Ablation).protocols
+
+
+def _check_scale(path: Path, question: Ablation, scale_path: Path, scale: Protocol) -> None:
+    """See that two files do not say that they are not for each other."""
+    if question.protocols is not None:
+        based_on = names_of_chain(scale_path, PROTOCOLS, Protocol)
+        if not {*based_on} & {*question.protocols}:
+            allowed = ", ".join(question.protocols)
+            raise OtherScaleError(
+                f"{path}: protocols: is not for {scale_path.stem}; allowed: {allowed}, or one that"
+                " is based on them"
+            )
+    if scale.ablations is not None and path.stem not in scale.ablations:
+        allowed = ", ".join(scale.ablations)
+        raise OtherScaleError(
+            f"{scale_path}: ablations: is not for {path.stem}; allowed: {allowed}"
+        )
+
+
+def _depth(row: Row, role: str, scale: Protocol, protocol: Path, ablation: str) -> tuple[str, int]:
+    """The depth of a line in layers, and the key that states it."""
+    if row.layers is not None:
+        return "layers", row.layers
+    depth: int | None = getattr(scale.depths, role)
+    if depth is None:
+        stated = ", ".join(scale.depths.model_dump(exclude_none=True)) or "none"
+        raise UserError(
+            f"{protocol}: depths.{role}: is missing, and {ablation} asks for it; stated"
+            f" are {stated}"
+        )
+    return f"depths.{role}", depth
+
+
+def _lines(ablation: Ablation) -> Iterator[tuple[str, Row]]:
     """Depth by depth, every row; an ablation without depths is shown at the base depth."""
-    common: tuple[Role, ...] = ablation.depths or ("base",)
+    common: tuple[str, ...] = ablation.depths or ("base",)
     for role in common:
         for row in ablation.rows:
-            yield row.depth or role, row
+            yield row.role or role, row
 
 
 def find(name: str, place: str) -> Path:

@@ -131,6 +131,15 @@ def load(path: Path, model: type[Model], bases: str | None = None) -> Model:
         raise UserError(f"{where}: {message}") from None
 
 
+def names_of_chain(path: Path, kind: str, model: type[BaseModel]) -> list[str]:
+    """The name of a file, and of those that it is based on.
+
+    Raises:
+        UserError: as for `load`.
+    """
+    return [link.stem for link, _ in based_on.chain(path, kind, lambda file: _read(file, model))]
+
+
 def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
     """The keys and values of one file."""
     text = read_text(path, LARGEST_FILE)

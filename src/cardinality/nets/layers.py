@@ -37,8 +37,16 @@ class ActivatingBatchNorm(nn.BatchNorm2d):
         raise NotImplementedError
 
 
-def activate(norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
-    """``relu(norm(x) + shortcut)``; (N, channels, H, W), all of them."""
+def activate(
+    norm: nn.BatchNorm2d,
+    x: Tensor,
+    shortcut: Tensor | None = None,
+    *,
+    gate: nn.Module | None = None,
+) -> Tensor:
+    """``relu(gate(norm(x)) + shortcut)``; (N, channels, H, W), all of them."""
+    if gate is not None:
+        return add_relu(gate(norm(x)), shortcut)
     if isinstance(norm, ActivatingBatchNorm):
         return norm.activate(x, shortcut)
     return add_relu(norm(x), shortcut)

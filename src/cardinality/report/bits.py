@@ -134,4 +134,5 @@ def agreements(right: Right, compared: Iterable[tuple[Cell, Cell]]) -> pd.DataFr
 
 def words(cell: Cell) -> str:
     """A cell as pages name it."""
-    return f"{cell.setting}, {cell.role}{'' if cell.residual else ', no shortcuts'}"
+    kind = f", {cell.variant}" if cell.variant else ""
+    return f"{cell.setting}, {cell.role}{kind}{'' if cell.residual else ', no shortcuts'}"

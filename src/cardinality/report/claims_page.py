@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cardinality.analysis.claims import ChainTest, Claim, InteractionTest
+from cardinality.analysis.claims import Claim, InteractionTest
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.contrasts import Contrast
+from cardinality.analysis.contrasts import difference as difference_of
 from cardinality.analysis.images import ImageEffect, Interval
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed, Why
-from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of, contrast_of_link
+from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of
 from cardinality.report.bits import agreements, words
 from cardinality.report.judged import Judged, by_decision
 from cardinality.report.markdown import DASH, columns_of, difference, number, to_markdown
@@ -48,7 +49,12 @@ class Part:
     @property
     def label(self) -> str:
         """What a link compares."""
-        return "" if self.link is None else " before ".join(map(words, self.link))
+        return "" if self.link is None else between(self.verdict).join(map(words, self.link))
+
+
+def between(verdict: Verdict) -> str:
+    """What stands between the two cells of a link."""
+    return " against " if verdict.rule == "within" else " before "
 
 
 def parts(judged: Judged) -> Iterator[Part]:
@@ -56,10 +62,9 @@ def parts(judged: Judged) -> Iterator[Part]:
     for verdict in judged.verdicts:
         claim = judged.claim(verdict.claim)
         yield Part(verdict, None, contrast_of(claim), verdict.evidence)
-        if isinstance(claim.test, ChainTest):
-            for link, found in zip(claim.test.links, verdict.links, strict=True):
-                cells = (found.first, found.second)
-                yield Part(verdict, cells, contrast_of_link(link), found.evidence)
+        for link in verdict.links:
+            cells = (link.first, link.second)
+            yield Part(verdict, cells, difference_of(*cells), link.evidence)
 
 
 def image_effects(judged: Judged, part: Part) -> ImageEffect | None:
@@ -85,7 +90,7 @@ def _line(judged: Judged, part: Part, needed: dict[str, Needed]) -> dict[str, ob
         "table": verdict.table,
         "family": verdict.family,
         "figure": verdict.figure,
-        "rule": verdict.rule if whole else "difference",
+        "rule": verdict.rule if whole or verdict.rule == "within" else "difference",
         "verdict": verdict.decision if whole else "",
         "state": verdict.state,
         "unfinished": verdict.unfinished if whole else part.evidence.effect.unfinished,
@@ -230,7 +235,7 @@ def page(judged: Judged) -> str:
 def _reading(judged: Judged) -> list[str]:
     level = f"{100 * judged.claims.level:g} %"
     lines = [
-        "The rules stand in paper_tables/claims.yaml and were written before the runs of revision"
+        f"The rules stand in {_files(judged)} and were written before the runs of revision"
         f" {judged.claims.from_revision}; docs/statistics.md explains them.",
         f"Supported: the corrected p is at most {level} (one-sided, Holm); contradicted: the same"
         " the other way. Undecided is neither, and no sign that nothing differs. Primary claims are"
@@ -254,6 +259,11 @@ def _reading(judged: Judged) -> list[str]:
     return lines
 
 
+def _files(judged: Judged) -> str:
+    names = dict.fromkeys(claim.of or "claims" for claim in judged.claims.claims)
+    return " and ".join(f"paper_tables/{name}.yaml" for name in names)
+
+
 def _section(judged: Judged, table: str) -> list[str]:
     verdicts = [verdict for verdict in judged.verdicts if verdict.table == table]
     blocks = [f"## {table}", to_markdown(columns(verdicts))]
@@ -267,7 +277,7 @@ def remarks(judged: Judged, verdict: Verdict) -> list[str]:
     lines = []
     if any(link.evidence.effect.over for link in verdict.links):
         links = (
-            f"{words(link.first)} before {words(link.second)}"
+            f"{words(link.first)}{between(verdict)}{words(link.second)}"
             f" {effect_text(link.evidence.effect)} ({link.evidence.pairs})"
             for link in verdict.links
         )

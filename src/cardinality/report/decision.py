@@ -20,6 +20,7 @@ RULES = {
     "difference": "paired t",
     "interaction": "paired t",
     "chain": "every link by a paired t",
+    "within": "two one-sided tests",
 }
 
 
@@ -33,7 +34,7 @@ def decided(plan: Plan, results: Results) -> str:
     own = [claim.name for claim in claims.claims if claim.table == plan.ablation_name]
     if not own:
         return _undecided(plan, results)
-    judged = judge_plans([plan, *_siblings(plan)], results)
+    judged = judge_plans([plan, *siblings(plan)], results)
     verdicts = [verdict for verdict in judged.verdicts if verdict.claim in own]
     return _sentence(verdicts, plan.protocol_name)
 
@@ -79,7 +80,7 @@ def _undecided(plan: Plan, results: Results) -> str:
     )
 
 
-def _siblings(plan: Plan) -> list[Plan]:
+def siblings(plan: Plan) -> list[Plan]:
     """The other tables at the plan's scale, with its recipe."""
     try:
         plans = plans_of(plan.protocol_name)
@@ -88,7 +89,13 @@ def _siblings(plan: Plan) -> list[Plan]:
     training = plan.entries[0].runs[0].training
 
     def alike(entry: Entry) -> Entry:
-        return replace(entry, runs=tuple(replace(run, training=training) for run in entry.runs))
+        if plan.remark is None:
+            return entry
+        batch = training.batch
+        return replace(
+            entry,
+            runs=tuple(replace(run, training=run.training.with_batch(batch)) for run in entry.runs),
+        )
 
     return [
         replace(other, entries=tuple(map(alike, other.entries)))

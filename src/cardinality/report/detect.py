@@ -12,6 +12,7 @@ from cardinality.experiment.plan import Plan, Run
 from cardinality.report import reference
 from cardinality.report.bits import words
 from cardinality.report.claims_page import REASONS
+from cardinality.report.decision import siblings
 from cardinality.report.judged import borrowed, runs_of
 from cardinality.report.markdown import DASH, columns_of, number, to_markdown
 from cardinality.report.recorded import as_recorded
@@ -45,7 +46,8 @@ def demands(plan: Plan, points: float, results: Results, others: Sequence[Result
         results: of its protocol, whose deviations are taken first.
         others: of other protocols, whose deviations are borrowed where these have too few seeds.
     """
-    claims = claims_of(plan.protocol)
+    planned = {plan.ablation_name, *(other.ablation_name for other in siblings(plan))}
+    claims = claims_of(plan.protocol, planned=planned)
     sample = reference.runs(plan)
     runs = [runs_of([plan], results), *([sample] if sample else []), *borrowed(others)]
     own = {claim.name for claim in claims.claims if claim.table == plan.ablation_name}
@@ -64,7 +66,7 @@ def _claimed(
         if needed.claim in own:
             yield needed.claim, needed
             for link in needed.links:
-                yield f"· {' before '.join(map(words, link.cells))}", link
+                yield f"· {' before '.join(map(words, link.cells[:2]))}", link
 
 
 def _unclaimed(
@@ -96,7 +98,7 @@ def _unclaimed(
 def _missing(plan: Plan, needed: Needed, results: Results) -> Iterator[Run]:
     """Of so many seeds of the cells the runs that have not ended with these numerics."""
     for entry in plan.entries:
-        if cell_of(entry) in needed.cells and needed.seeds is not None:
+        if entry.runs and cell_of(entry) in needed.cells and needed.seeds is not None:
             for seed in range(needed.seeds):
                 run = replace(entry.runs[0], seed=seed)
                 if results.status(run.name) not in ("done", "diverged"):
@@ -121,7 +123,7 @@ def page(plan: Plan, points: float, found: Sequence[Demand], time: Time) -> str:
 
 def _line(plan: Plan, demand: Demand, time: Time) -> Mapping[str, str]:
     needed, known = demand.needed, demand.needed.spread
-    roles = {role for _, role, _ in needed.cells}
+    roles = {cell.role for cell in needed.cells}
     of_these = [entry.role for entry in plan.entries if entry.role in roles]
     stated = sorted({len(stated_seeds(plan.protocol, role)) for role in of_these})
     return {

@@ -229,7 +229,7 @@ def _protocols(folder: Path, only: str | None) -> list[Results]:
 
 
 def _keys(record: Record, results: Results) -> dict[str, Any]:
-    net = _architecture(record)
+    net = architecture_of(record)
     return {
         "protocol": results.folder.name,
         "run": record.name,
@@ -243,7 +243,7 @@ def _keys(record: Record, results: Results) -> dict[str, Any]:
 
 
 def _run(record: Record) -> dict[str, Any]:
-    net = _architecture(record)
+    net = architecture_of(record)
     values: dict[str, Any] = {"stem": net.stem, "base": net.base, "block": net.block}
     values |= {"classes": net.classes, "revision": record.configuration["revision"]}
     values |= asdict(record.numerics)
@@ -270,7 +270,7 @@ def _made(known: Provenance | None) -> _Made:
     return _Made(known.machine, known.cores, torch, known.commit, known.clean)
 
 
-def _architecture(record: Record) -> Architecture:
+def architecture_of(record: Record) -> Architecture:
     """The net that was configured; a key that is left out is at its default."""
     net = dict(record.configuration["net"])
     return Architecture(Setting.parse(net.pop("setting")), **net)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cardinality.analysis.claims import Claim, Claims, claims_of
-from cardinality.analysis.ledger import Ledger, ledger, outcomes_of, paper_figures
+from cardinality.analysis.ledger import Ledger, early, ledger, outcomes_of, paper_figures
 from cardinality.analysis.outcomes import Outcomes
 from cardinality.analysis.planning import Runs
 from cardinality.analysis.verdicts import Decision, Published, Verdict
@@ -17,6 +17,7 @@ from cardinality.report.bits import Pictures, pictures
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import published
 from cardinality.results.folder import Results
+from cardinality.results.records import Record
 
 # Records say with what numerics they were made; so any machine gives the same plans.
 ANY = Machine("cpu", "any", 1, bfloat16=True, kernel=True)
@@ -70,7 +71,8 @@ class Judged:
 def plans_of(protocol: str) -> list[Plan]:
     """The plans of every table that trains at a scale.
 
-    One that the scale cannot have, as where it states no such depth, is left out, and it is said.
+    One that the scale cannot have, as where it states no such depth, is left out, and it is said;
+    one that lists other scales is just left out.
 
     Raises:
         UserError: there is no such protocol.
@@ -131,11 +133,22 @@ def judge_plans(
     others: Sequence[Runs] = (),
 ) -> Judged:
     """Judge the claims that a protocol asks by the records of some of its tables; see above."""
-    asked = claims_of(plans[0].protocol, claims)
+    asked = claims_of(plans[0].protocol, claims, {plan.ablation_name for plan in plans})
     plans, found = _recorded(plans, results)
     paper = {plan.ablation_name: paper_of(plan) for plan in plans}
-    judged = ledger(asked, plans, found.done, found.diverged, paper, others)
+    earlier = early_errors(asked, found.done, results)
+    judged = ledger(asked, plans, found.done, found.diverged, paper, others, earlier)
     return Judged(asked, tuple(plans), found, judged, results)
+
+
+def early_errors(claims: Claims, done: Mapping[str, Record], results: Results) -> dict[str, float]:
+    """The early error of every finished run by its name, where a claim asks for it."""
+    if not any(claim.figure == "early_error" for claim in claims.claims):
+        return {}
+    return {
+        name: early([row["top1_error"] for row in results.epochs(record)])
+        for name, record in done.items()
+    }
 
 
 def paper_of(plan: Plan) -> Published:
@@ -162,6 +175,8 @@ def _with_seeds(plan: Plan, seeds: set[int]) -> Plan:
     """The same with every seed that records have, also beyond those that the protocol states."""
 
     def wider(entry: Entry) -> Entry:
+        if not entry.runs:  # it is counted and not trained
+            return entry
         first = entry.runs[0]
         own = {run.seed for run in entry.runs}
         more = (replace(first, seed=seed) for seed in sorted(seeds - own))

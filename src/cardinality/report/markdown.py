@@ -14,7 +14,18 @@ from cardinality.report.tables import ITSELF, Done, Failed, Published
 
 DASH = "–"
 LEFT = (
-    *("setting", "model", "shortcuts", "weights", "data", "protocol", "net", "command"),
+    *(
+        "setting",
+        "model",
+        "shortcuts",
+        "kind",
+        "Δ to",
+        "weights",
+        "data",
+        "protocol",
+        "net",
+        "command",
+    ),
     *("claim", "verdict", "difference", "decision", "comparison", "whose", "from"),
 )
 
@@ -83,10 +94,17 @@ def columns_of(lines: Sequence[Mapping[str, str]]) -> dict[str, pd.Series]:
     return {heading: pd.Series([line[heading] for line in lines]) for heading in lines[0]}
 
 
-def trained(table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series]:
+def trained(
+    table: pd.DataFrame, paper: Published | None, against: bool = False
+) -> dict[str, pd.Series]:
     """The columns of an ablation that trains, as texts; `trained_notes` say what they are.
 
     Errors have as many digits after the point as the paper's.
+
+    Args:
+        table: its lines.
+        paper: the published figures.
+        against: whether rows say each for itself what they are compared with.
     """
     columns: dict[str, pd.Series] = {}
     if table.depth.nunique() > 1:
@@ -97,18 +115,22 @@ def trained(table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series
     bare = not table.shortcuts.all()
     if bare:
         columns["shortcuts"] = table.shortcuts.map({True: "yes", False: "no"})
+    if "variant" in table and table.variant.nunique() > 1:
+        columns["kind"] = table.variant.replace("", DASH)
     if table.budget.nunique() > 1:
         columns["complexity"] = table.budget.map("{}×".format)
     columns |= _costs(table)
     digits = 1 if paper is None else paper.digits
     top5 = paper is not None and bool(table.paper_top5_error.notna().any())
-    columns |= _measured(table, digits, bare, top5)
+    columns |= _measured(table, digits, bare, top5, against)
     if paper is not None:
         columns |= _published(table, f"paper, {paper.data}", digits, bare, top5)
     return columns
 
 
-def _measured(table: pd.DataFrame, digits: int, bare: bool, top5: bool) -> dict[str, pd.Series]:
+def _measured(
+    table: pd.DataFrame, digits: int, bare: bool, top5: bool, named: bool
+) -> dict[str, pd.Series]:
     def error(figure: str) -> pd.Series:
         return table.apply(measured, axis=1, figure=figure, digits=digits)
 
@@ -116,6 +138,8 @@ def _measured(table: pd.DataFrame, digits: int, bare: bool, top5: bool) -> dict[
         return table.apply(compared, axis=1, name=name, digits=digits, pairs=pairs)
 
     columns = {"top-1 error, %": error("top1_error"), "n": table.apply(counted, axis=1)}
+    if named:
+        columns["Δ to"] = table.reference.where(table.reference != ITSELF, DASH).map(text.markdown)
     columns["Δ top-1"] = delta("top1_error_difference")
     if bare:
         name = "top1_error_without_shortcuts"
@@ -206,9 +230,9 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     notes = [_state(plan, done, failed), scale]
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
-        f" Δ is to the {plan.ablation.reference} row of the same depth and shortcuts (of the"
-        " shallower net for a deeper one). Train error is the running average over the last epoch,"
-        " under augmentation. Params and MACs are of the whole net, × relative to the same row."
+        f" Δ is to {_whose_reference(plan)}."
+        " Train error is the running average over the last epoch, under augmentation. Params and"
+        " MACs are of the whole net, × relative to the same row."
     )
     notes.append(_what_differences_are(plan))
     if paper is not None:
@@ -231,6 +255,15 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
             " (`cardinality verify` says why).**"
         )
     return [*notes, *map(text.markdown, plan.ablation.notes)]
+
+
+def _whose_reference(plan: Plan) -> str:
+    if any(entry.row.against is not None for entry in plan.entries):
+        return "the row that is named before it"
+    return (
+        f"the {plan.ablation.reference} row of the same depth and shortcuts (of the shallower net"
+        " for a deeper one)"
+    )
 
 
 def _what_differences_are(plan: Plan) -> str:

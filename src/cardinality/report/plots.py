@@ -218,11 +218,13 @@ def parameters_data(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
 
 def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
     """Every Δ of a table as lines of a forest plot, and what dropping the shortcuts costs."""
+    named = {entry.row.against for entry in plan.entries}
+    reference = f"the {plan.ablation.reference} row"
     dots = [
         _dot(
             line,
             _name(line, table),
-            f"Δ to the {plan.ablation.reference} row",
+            f"Δ to {line.reference if line.reference in named else reference}",
             "top1_error_difference",
         )
         for _, line in table.iterrows()
@@ -252,7 +254,7 @@ def curves(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
     from matplotlib.ticker import MaxNLocator
 
     means = curves_data(plan, epochs)
-    depths = sorted({entry.architecture.depth for entry in plan.entries})
+    depths = sorted({entry.architecture.depth for entry in plan.entries if entry.runs})
     panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
     for axes, depth in zip(panels, depths, strict=True):
         lines = means[means.depth == depth]
@@ -284,7 +286,8 @@ def curves_data(plan: Plan, epochs: Epochs) -> pd.DataFrame:
                     key: sum(epoch[key] for epoch in same) / len(runs)
                     for key in ("train_error", "top1_error")
                 }
-                name = f"{entry.row.setting}{plain}"
+                kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
+                name = f"{entry.row.setting}{kind}{plain}"
                 rows.append((depth, name, len(runs), int(same[0]["epoch"]), *means.values()))
     columns = ["depth", "line", "n", "epoch", "train_error", "top1_error"]
     return pd.DataFrame(rows, columns=columns)
@@ -308,6 +311,46 @@ def widths(table: pd.DataFrame, figure: "Figure") -> None:
     right.set_ylabel("Eq. (4), deviation from the reference, %")
     cardinality_axis(left, c)
     figure.suptitle("Cardinality and width at preserved complexity")
+
+
+def response_rows(table: pd.DataFrame) -> int:
+    """How many rows `responses` draws: one a depth where settings are compared at several."""
+    return int(table.depth.nunique()) if table.setting.nunique() > 1 else 1
+
+
+def responses(table: pd.DataFrame, figure: "Figure", of: str = "") -> None:
+    """How strongly each 3x3 layer responds, as ResNet's Fig. 7: in order, and sorted.
+
+    A net is a line, broken where it has no shortcuts; its colour is that of its setting and depth.
+
+    Args:
+        table: net, setting, depth, shortcuts, layer (from 1, in order) and deviation.
+        figure: to draw on.
+        of: what the nets are, for the title.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    rows = response_rows(table)
+    panels = figure.subplots(rows, 2, sharey="row", squeeze=False)
+    parts = [part for _, part in table.groupby("depth")] if rows > 1 else [table]
+    for (left, right), part in zip(panels, parts, strict=True):
+        kinds = list(dict.fromkeys(zip(part.setting, part.depth, strict=True)))
+        for (net, setting, depth, shortcuts), lines in part.groupby(
+            ["net", "setting", "depth", "shortcuts"], sort=False
+        ):
+            colour = COLOURS[kinds.index((setting, depth)) % len(COLOURS)]
+            style: Any = {"linestyle": "-" if shortcuts else "--", "color": colour}
+            left.plot(lines.layer, lines.deviation, label=net, **style)
+            falling = lines.deviation.sort_values(ascending=False)
+            right.plot(range(1, len(lines) + 1), falling, **style)
+        for axes in (left, right):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_ylim(bottom=0)
+        left.set_ylabel("deviation after batch norm")
+        left.legend(fontsize=7)
+    panels[-1][0].set_xlabel("3x3 layer, in order")
+    panels[-1][1].set_xlabel("3x3 layer, sorted")
+    figure.suptitle(f"Layer responses, as in ResNet's Fig. 7{of and f': {of}'}")
 
 
 def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") -> None:
@@ -359,6 +402,8 @@ def _shown(entries: Sequence[Entry]) -> list[Entry]:
 
 def _name(line: pd.Series, table: pd.DataFrame) -> str:
     parts = [line.model, line.setting] if line.model else [line.setting]
+    if line.get("variant"):
+        parts.append(line.variant)
     if table.depth.nunique() > 1:
         parts.append(f"depth {line.depth}")
     if not line.shortcuts:

@@ -206,7 +206,7 @@ def in_words(line: AgainstReference) -> str:
 def rows_of(plan: Plan, records: Iterable[Record]) -> list[dict[str, str]]:
     """The finished runs of a table with seeds that the protocol does not state, a row each."""
     rows = []
-    for entry in plan.entries:
+    for entry in (entry for entry in plan.entries if entry.runs):
         wanted = recipe(entry.runs[0].configuration)
         for record in records:
             stated = int(record.configuration["seed"]) < plan.protocol.count(entry.role)

@@ -55,7 +55,7 @@ class Published:
 
     source: str
     data: str
-    lines: pd.DataFrame  # setting, role, depth, residual, top1_error, top5_error
+    lines: pd.DataFrame  # setting, role, depth, residual, variant, top1_error, top5_error
 
     @property
     def digits(self) -> int:
@@ -66,10 +66,13 @@ class Published:
         """The paper's figures for a line of ours, if it has them."""
         if entry is None:
             return None
-        setting, role, residual = entry.key
+        setting, role, residual, variant = entry.key
         lines = self.lines
         match = lines[
-            (lines.setting == setting) & (lines.role == role) & (lines.residual == residual)
+            (lines.setting == setting)
+            & (lines.role == role)
+            & (lines.residual == residual)
+            & (lines.variant == variant)
         ]
         return None if match.empty else match.iloc[0]
 
@@ -87,6 +90,8 @@ def published(plan: Plan) -> Published | None:
     ours = plan.protocol.data.title
     data = ours if (lines.data == ours).any() else lines.data.iloc[0]
     lines = lines[lines.data == data]
+    # Only tables of nets that are not the ResNeXt paper's say in what.
+    lines = lines.assign(variant=lines.variant.fillna("") if "variant" in lines else "")
     return Published(lines.source.iloc[0], data, lines)
 
 
@@ -162,6 +167,7 @@ def _line(
         "role": entry.role,
         "depth": entry.architecture.depth,
         "shortcuts": entry.row.residual,
+        **_variant(plan, entry),
         "budget": entry.row.budget,
         **_costs(entry, reference),
         "runs": len(entry.runs),
@@ -182,12 +188,20 @@ def _line(
     return line
 
 
+def _variant(plan: Plan, entry: Entry) -> Columns:
+    """In what a net is none of the ResNeXt paper's, in a table where any is not."""
+    kinds = {each.architecture.variant for each in plan.entries}
+    return {} if kinds == {""} else {"variant": entry.architecture.variant}
+
+
 def _reference(entry: Entry, reference: Entry | None) -> str:
     """What a line is compared with, in words."""
     if reference is None:
         return ""
     if reference is entry:
         return ITSELF
+    if entry.row.against is not None:
+        return entry.row.against
     return f"{reference.row.setting} of depth {reference.architecture.depth}"
 
 
@@ -200,6 +214,7 @@ def seeds_table(plan: Plan, done: Done) -> pd.DataFrame:
             "role": entry.role,
             "depth": entry.architecture.depth,
             "shortcuts": entry.row.residual,
+            **_variant(plan, entry),
             "seed": run.seed,
             **{figure: _figure(run, done, figure) for figure in FIGURES},
         }
@@ -207,7 +222,8 @@ def seeds_table(plan: Plan, done: Done) -> pd.DataFrame:
         for run in entry.runs
         if run.name in done
     ]
-    columns = ["setting", "cardinality", "role", "depth", "shortcuts", "seed", *FIGURES]
+    columns = ["setting", "cardinality", "role", "depth", "shortcuts"]
+    columns += [*_variant(plan, plan.entries[0]), "seed", *FIGURES]
     return pd.DataFrame(lines, columns=columns)
 
 

@@ -1,9 +1,11 @@
 """How the rate changes while a net is trained."""
 
-import torch
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+from collections.abc import Callable, Sequence
 
-from cardinality.experiment.configuration import Training
+import torch
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR
+
+from cardinality.experiment.configuration import Training, Warmup
 
 
 def scheduler(optimizer: torch.optim.Optimizer, training: Training, images: int) -> LRScheduler:
@@ -17,7 +19,10 @@ def scheduler(optimizer: torch.optim.Optimizer, training: Training, images: int)
     schedule = training.schedule
     if schedule.name == "steps":
         unit = 1 if training.epochs is None else training.steps_an_epoch(images)
-        return MultiStepLR(optimizer, [unit * drop for drop in schedule.drops], schedule.factor)
+        drops = [unit * drop for drop in schedule.drops]
+        if schedule.warmup is not None:
+            return LambdaLR(optimizer, _warmed(schedule.warmup, unit, drops, schedule.factor))
+        return MultiStepLR(optimizer, drops, schedule.factor)
     return OneCycleLR(
         optimizer,
         max_lr=training.rate,
@@ -25,3 +30,16 @@ def scheduler(optimizer: torch.optim.Optimizer, training: Training, images: int)
         pct_start=schedule.warmup,
         cycle_momentum=False,
     )
+
+
+def _warmed(
+    warmup: Warmup, unit: int, drops: Sequence[int], factor: float
+) -> Callable[[int], float]:
+    """What the rate is multiplied by in each step: lower at first, and after each drop."""
+
+    def multiple(step: int) -> float:
+        if step < unit * warmup.until:
+            return warmup.factor
+        return factor ** sum(step >= drop for drop in drops)
+
+    return multiple

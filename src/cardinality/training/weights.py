@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from cardinality.architecture.names import Options
 from cardinality.architecture.settings import Architecture, Setting, Stem
 from cardinality.common.errors import UserError
 from cardinality.common.files import written_aside
@@ -40,6 +41,8 @@ def save_weights(trainer: Trainer, path: Path) -> None:
         "numerics": json.dumps(asdict(trainer.run.numerics)),
         "statistics": json.dumps(trainer.statistics),
     }
+    if trainer.run.architecture.shortcut == "A":  # the one thing of a net that no weight shows
+        metadata["shortcut"] = "A"
     content = save(weights, metadata)
     with written_aside(path) as aside:  # by Python, whose errors say what the system says
         aside.write_bytes(content)
@@ -131,17 +134,30 @@ def load_weights(path: Path, key: str | None = None) -> tuple[dict[str, Tensor],
 
 
 def net_with(
-    weights: Mapping[str, Tensor], path: Path, setting: Setting, depth: int, stem: Stem
+    weights: Mapping[str, Tensor],
+    path: Path,
+    setting: Setting,
+    depth: int,
+    stem: Stem,
+    padded: bool = False,
 ) -> ResNeXt:
     """The net of a setting and depth with given weights.
 
-    Base, classes, shortcuts and the kind of block are those of the weights.
+    All else, such as base, classes, shortcuts and the kind of block, is as the weights show.
+
+    Args:
+        weights, path: by name, and where they are from.
+        setting, depth, stem: of the net.
+        padded: whether shortcuts are of type A where the weights have no projection: they look
+            like those of a net without any.
 
     Raises:
         UserError: the weights are another net's, with the first tensor that differs.
     """
+    options = _options(weights)
+    conv1 = "conv1.6.weight" if options.get("deep_stem") else "conv1.weight"
     try:
-        base, classes = len(weights["conv1.weight"]), len(weights["fc.weight"])
+        base, classes = len(weights[conv1]), len(weights["fc.weight"])
     except (KeyError, TypeError):
         missing = [name for name in ("conv1.weight", "fc.weight") if name not in weights]
         headless = missing == ["fc.weight"]
@@ -150,15 +166,9 @@ def net_with(
             f"{path}: has no {' and no '.join(missing) or 'weights of a net'}{why}; it has"
             f" {line(', '.join([*weights][:3]), 100)}; allowed: a ResNeXt's"
         ) from None
-    architecture = Architecture(
-        setting,
-        depth,
-        stem,
-        classes,
-        base,
-        residual="layer1.0.downsample.0.weight" in weights,
-        block="preactivation" if "norm.0.weight" in weights else "original",
-    )
+    if padded and not options.get("residual", True):
+        options |= {"residual": True, "shortcut": "A"}
+    architecture = Architecture(setting, depth, stem, classes, base, **options)
     with torch.device("meta"):  # shapes first: a file can claim any size without holding it
         expected = ResNeXt(architecture).state_dict()
     for name in (*expected, *weights):
@@ -171,6 +181,30 @@ def net_with(
     net = ResNeXt(architecture)
     net.load_state_dict(dict(weights), strict=True)
     return net
+
+
+def _options(weights: Mapping[str, Tensor]) -> Options:
+    """What the names of weights say of a net, where it is no default."""
+    options: Options = {}
+    if "norm.0.weight" in weights:
+        options["block"] = "preactivation"
+    elif "layer1.0.conv2.weight" in weights and "layer1.0.conv3.weight" not in weights:
+        options["block"] = "basic"
+    if "conv1.0.weight" in weights:
+        options["deep_stem"] = True
+    if "layer1.0.se.fc1.weight" in weights:
+        options["squeeze"] = True
+
+    def projects(block: str) -> bool:
+        return any(f"{block}.downsample.{place}.weight" in weights for place in (0, 1))
+
+    if not (projects("layer1.0") or projects("layer2.0")):
+        options["residual"] = False
+    elif "layer2.0.downsample.0.weight" not in weights:
+        options["pooled_projection"] = True
+    if projects("layer1.1") or (options.get("block") == "basic" and projects("layer1.0")):
+        options["shortcut"] = "C"
+    return options
 
 
 def _shape(tensor: Tensor | None) -> str:

@@ -254,8 +254,9 @@ def _runs_of(gathered: Gathered, table: TableRead, depth: int) -> Curves:
 
 
 def _net(entry: Entry) -> str:
-    setting = str(entry.row.setting)
-    return setting if entry.row.residual else f"{setting}, no shortcuts"
+    kind = entry.architecture.variant
+    named = f"{entry.row.setting}, {kind}" if kind else str(entry.row.setting)
+    return named if entry.row.residual else f"{named}, no shortcuts"
 
 
 def _epoch_line(depth: int, net: str, epoch: int, by_seed: dict[int, Curve]) -> tuple[Value, ...]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cardinality.analysis.claims import Claims, read_claims
+from cardinality.analysis.claims import Claims, read_all_claims
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.ledger import Ledger
 from cardinality.analysis.outcomes import Cell
@@ -65,7 +65,7 @@ def page_of(gathered: Gathered) -> Page:
         done=done,
         asked=asked,
         claims=claims_of(gathered.verdicts),
-        rules=tuple(gathered.claims.rules.model_dump().items()),
+        rules=tuple(gathered.claims.rules.model_dump(exclude_none=True).items()),
         arithmetic=tuple(map(_arithmetic, gathered.arithmetic)),
         tables=tables,
         groups=groups_of(gathered),
@@ -156,7 +156,7 @@ def _claim(verdict: Verdict, needed: str) -> ClaimLine:
 
 def _net(cell: Cell) -> str:
     plain = "" if cell.residual else " without shortcuts"
-    return f"{cell.setting}{plain} ({cell.role})"
+    return f"{cell.setting}{plain} ({', '.join(filter(None, (cell.role, cell.variant)))})"
 
 
 def _effect(effect: Effect) -> Interval:
@@ -258,7 +258,7 @@ def overview_of(results: Path, extra: str | None = None) -> Overview:
         names[find(extra, PROTOCOLS).stem] = extra
     folders = {path.parent.parent.parent.name for path in results.glob("*/*/*/run.json")}
     pages, waiting = [], []
-    claims = read_claims()
+    claims = read_all_claims()
     for name, given in names.items():
         if name in folders:
             pages.append(page_of(gather(given, results, claims)))
@@ -349,7 +349,9 @@ def _panel(role: str, rows: dict[tuple[str, str, str], list[tuple[str, int, Tabl
                     says += f" {plural(effect.pairs, 'pair')}; paper {signed(theirs)}"
                     label = f"{net}, {protocol}"
                     bars.append(Bar(label, protocol, place, says, effect, theirs))
-    return Forest(f"{role} depth", 0, "points", tuple(bars), keyed=True)
+    return Forest(
+        role if "layers" in role else f"{role} depth", 0, "points", tuple(bars), keyed=True
+    )
 
 
 def _compared_lines(

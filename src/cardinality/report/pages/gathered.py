@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cardinality.analysis.claims import Claims, claims_of, read_claims
+from cardinality.analysis.claims import Claims, claims_of, read_all_claims
 from cardinality.analysis.ledger import Ledger, Line, analyse, ledger, paper_figures
 from cardinality.experiment.plan import PROTOCOLS, Plan, find, possible_plans
 from cardinality.host.machine import Machine
+from cardinality.report.judged import early_errors
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import Published, published
 from cardinality.results.folder import Results
@@ -109,9 +110,8 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
         UserError: there is no such protocol, or a file of it is wrong.
     """
     name = find(protocol, PROTOCOLS).stem
-    claims = claims or read_claims()
+    claims = claims or read_all_claims()
     plans = _plans(protocol, claims)
-    asked = claims_of(plans[0].protocol, claims)
     folder = Once(results / name)
     tables = []
     for plan in plans:
@@ -120,7 +120,10 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
             lines = analyse(found.plan, found.done, found.diverged)
             tables.append(TableRead(found, lines, published(found.plan)))
     arithmetic = tuple(plan for plan in plans if not plan.ablation.trains)
-    return Gathered(name, folder, arithmetic, tuple(tables), _judge(tables, asked), asked)
+    planned = {plan.ablation_name for plan in plans if plan.ablation.trains}
+    asked = claims_of(plans[0].protocol, claims, planned)
+    judged = _judge(tables, asked, folder)
+    return Gathered(name, folder, arithmetic, tuple(tables), judged, asked)
 
 
 def _plans(protocol: str, claims: Claims) -> list[Plan]:
@@ -131,8 +134,9 @@ def _plans(protocol: str, claims: Claims) -> list[Plan]:
     return possible_plans(protocol, NOWHERE, [claim.table for claim in claims.claims])[0]
 
 
-def _judge(tables: list[TableRead], claims: Claims) -> Ledger:
+def _judge(tables: list[TableRead], claims: Claims, folder: Results) -> Ledger:
     done = {name: record for table in tables for name, record in table.found.done.items()}
+    earlier = early_errors(claims, done, folder)
     diverged = frozenset[str]().union(*(table.found.diverged for table in tables))
     paper = {
         table.plan.ablation_name: paper_figures(
@@ -142,4 +146,4 @@ def _judge(tables: list[TableRead], claims: Claims) -> Ledger:
         for table in tables
         if table.paper is not None
     }
-    return ledger(claims, [table.plan for table in tables], done, diverged, paper)
+    return ledger(claims, [table.plan for table in tables], done, diverged, paper, (), earlier)

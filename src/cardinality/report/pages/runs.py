@@ -42,7 +42,8 @@ def _recorded(
 
 def _title(entry: Entry) -> str:
     plain = "" if entry.row.residual else ", without shortcuts"
-    return f"{entry.row.setting}, {entry.architecture.depth} layers{plain}"
+    kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
+    return f"{entry.row.setting}, {entry.architecture.depth} layers{kind}{plain}"
 
 
 def _run(gathered: Gathered, table: TableRead, entry: Entry, run: Run, record: Record) -> RunLine:
@@ -79,7 +80,7 @@ def command(table: TableRead, entry: Entry, run: Run | None, again: bool = False
     """
     plan = table.plan
     words = ["cardinality", "run", plan.ablation_name, "--protocol", plan.protocol_name]
-    words += ["--only", str(entry.row.setting), "--depth", entry.role]
+    words += ["--only", str(entry.row.setting), "--depth", entry.role.removesuffix(" layers")]
     if run is not None:
         words += ["--seed", str(run.seed)]
         words += ["--device", run.numerics.device, "--results", "again"] if again else []

@@ -90,7 +90,7 @@ class TableLine:
 
     Attributes:
         cell: the anchor of its runs.
-        role, depth, setting, model, shortcuts, budget: of the net.
+        role, depth, setting, model, shortcuts, variant, budget: of the net.
         params, macs, with ``_relative``: of the whole net, and to its reference's.
         n, asked, failed: finished, planned, failed or diverged runs.
         seeds: top-1 error by seed.
@@ -105,6 +105,7 @@ class TableLine:
     setting: str
     model: str
     shortcuts: bool
+    variant: str
     budget: int
     params: int
     params_relative: float | None
@@ -127,7 +128,8 @@ class TableLine:
     @property
     def net(self) -> str:
         """The setting, and what else tells it from the other lines of its depth."""
-        return self.setting if self.shortcuts else f"{self.setting}, no shortcuts"
+        named = f"{self.setting}, {self.variant}" if self.variant else self.setting
+        return named if self.shortcuts else f"{named}, no shortcuts"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,14 @@ from typing import Any
 from cardinality.analysis.comparisons import Comparison
 from cardinality.analysis.ledger import Line
 from cardinality.analysis.outcomes import Figure as Error
-from cardinality.experiment.plan import Entry, Run
+from cardinality.experiment.plan import Entry, Run, net_of
 from cardinality.report.pages.gathered import TableRead
 from cardinality.report.pages.shapes import Interval, Numbers, PaperLine, Spread, TableLine, Value
 from cardinality.report.tables import Published
 from cardinality.results.records import Record
+
+# What tells nets of one setting and depth apart, as a configuration has it.
+OPTIONS = ("block", "shortcut", "deep_stem", "pooled_projection", "squeeze")
 
 
 def lines_of(table: TableRead) -> tuple[TableLine, ...]:
@@ -25,8 +28,9 @@ def lines_of(table: TableRead) -> tuple[TableLine, ...]:
 def cell_of(net: Mapping[str, Any]) -> str:
     """The anchor of the runs of a net, from their configuration's part about it."""
     plain = "" if net["residual"] else "-noshortcut"
-    block = "" if net.get("block", "original") == "original" else f"-{net['block']}"
-    return f"cell-{net['setting']}-depth{net['depth']}{plain}{block}"
+    more = (key if value is True else value for key, value in net.items() if key in OPTIONS)
+    kind = "".join(f"-{part}" for part in more)
+    return f"cell-{net['setting']}-depth{net['depth']}{plain}{kind}"
 
 
 def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
@@ -36,12 +40,13 @@ def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
     against = None if reference is None else reference.complexity
     counts = entry.complexity
     return TableLine(
-        cell=cell_of(entry.runs[0].configuration["net"]),
+        cell=cell_of(net_of(entry.architecture)),
         role=entry.role,
         depth=entry.architecture.depth,
         setting=str(entry.row.setting),
         model=entry.row.label or "",
         shortcuts=entry.row.residual,
+        variant=entry.architecture.variant,
         budget=entry.row.budget,
         params=counts.params,
         params_relative=None if against is None else counts.params / against.params,

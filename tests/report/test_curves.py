@@ -1,0 +1,47 @@
+"""Fig. 5: training and test error by epoch, for the pairs that the paper draws."""
+
+import pytest
+from matplotlib.figure import Figure
+
+from cardinality.experiment.plan import Plan, make_plan
+from cardinality.host.machine import Machine
+from cardinality.report import plots
+
+
+def plan(ablation: str, protocol: str) -> Plan:
+    return make_plan(ablation, protocol, Machine("cpu", "a CPU", 2, False))
+
+
+def made(table: Plan) -> dict[str, list[dict[str, float]]]:
+    """Two epochs of every run; the error is the seed's and falls by 10."""
+    return {
+        run.name: [
+            {"epoch": epoch, "train_error": 50.0 + run.seed, "top1_error": 60.0 - 10 * epoch}
+            for epoch in (1, 2)
+        ]
+        for entry in table.entries
+        for run in entry.runs
+    }
+
+
+def test_of_a_sweep_the_ends_are_drawn_at_each_depth() -> None:
+    """ResNet-50 against ResNeXt-50 32x4d, and the same at 101 layers, as in the paper."""
+    table = plan("table3", "imagenet")
+    found = plots.curves_data(table, made(table))
+    assert list(found.groupby(["depth", "line"], sort=False).groups) == [
+        (50, "1x64d"), (50, "32x4d"), (101, "1x64d"), (101, "32x4d"),
+    ]  # fmt: skip
+    assert list(found.top1_error) == [50.0, 40.0] * 4
+    figure = Figure()
+    plots.curves(table, made(table), figure)
+    left, right = figure.axes
+    assert [axes.get_title() for axes in (left, right)] == ["depth 50", "depth 101"]
+    # Training error broken, test error whole.
+    assert [line.get_linestyle() for line in left.lines] == ["--", "-"] * 2
+
+
+def test_curves_are_means_over_seeds() -> None:
+    table = plan("table3", "cifar10-small")
+    found = plots.curves_data(table, made(table))
+    assert set(found.n) == {5}
+    assert list(found.train_error) == pytest.approx([52.0] * len(found))
