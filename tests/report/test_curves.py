@@ -1,11 +1,15 @@
 """Fig. 5: training and test error by epoch, for the pairs that the paper draws."""
 
+from pathlib import Path
+
 import pytest
 from matplotlib.figure import Figure
 
 from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
 from cardinality.report import plots
+from cardinality.report.render import render
+from cardinality.results.folder import Results
 
 
 def plan(ablation: str, protocol: str) -> Plan:
@@ -45,3 +49,12 @@ def test_curves_are_means_over_seeds() -> None:
     found = plots.curves_data(table, made(table))
     assert set(found.n) == {5}
     assert list(found.train_error) == pytest.approx([52.0] * len(found))
+
+
+def test_a_table_that_compares_nothing_has_no_plot_of_differences(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(
+        "title: Two depths\nquestion: Each by itself?\nreference: 1x64d\nrows:\n"
+        "  - {setting: 1x64d, depth: base}\n  - {setting: 1x64d, depth: deep}\n"
+    )
+    _, files = render(plan(str(tmp_path / "two.yaml"), "cifar10"), Results(tmp_path / "results"))
+    assert [path.name for path in files if path.suffix == ".png"] == ["two-curves.png"]

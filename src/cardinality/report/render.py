@@ -111,6 +111,8 @@ def _draw(
             plots.parameters_data(table, seeds),
         )
     dots = plots.differences(plan, table)
+    if not dots:  # nothing is compared with anything
+        return []
     theirs = "" if paper is None else f"paper, {paper.data}"
     label = "top-1 error, difference in points; lower is better"
     return canvas.save(
