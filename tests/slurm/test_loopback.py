@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -45,6 +45,7 @@ class Grid:
     """Six runs, which this machine or the cluster computes."""
 
     root: Path
+    drivers: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def results(self, where: str) -> Results:
         return Results(self.root / where / "tiny")
@@ -57,12 +58,14 @@ class Grid:
     def start(self) -> subprocess.Popen[str]:
         """Send what is missing, and wait for it."""
         options = ("--executor", "slurm", "--cluster", str(self.root / "cluster.yaml"))
-        return subprocess.Popen(
+        driver = subprocess.Popen(
             self.command("cluster", *options),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.drivers.append(driver)
+        return driver
 
     def weights(self, where: str) -> dict[str, str | None]:
         """Checksums of the weights by run; each record is read in whole."""
@@ -104,6 +107,15 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
         made.close()
 
 
+@pytest.fixture
+def grid(tmp_path: Path) -> Iterator[Grid]:
+    made = Grid(tmp_path)
+    yield made
+    for driver in made.drivers:
+        driver.kill()
+        driver.communicate()
+
+
 @contextmanager
 def untouched(grid: Grid) -> Iterator[None]:
     """The same grid on this machine, meanwhile."""
@@ -124,9 +136,8 @@ def until(true: Callable[[], object], slurm: Slurm, seconds: float = 120) -> Non
 
 
 def test_whatever_slurm_does_to_its_jobs_the_table_is_the_same_to_the_bit(
-    tmp_path: Path, slurm: Slurm
+    tmp_path: Path, slurm: Slurm, grid: Grid
 ) -> None:
-    grid = Grid(tmp_path)
     for name, text in (("two", TINY_ABLATION), ("tiny", PROTOCOL), ("cluster", CLUSTER)):
         (tmp_path / f"{name}.yaml").write_text(text)
     driver = grid.start()
@@ -136,11 +147,11 @@ def test_whatever_slurm_does_to_its_jobs_the_table_is_the_same_to_the_bit(
     # All four are preempted: Slurm ends them, and puts them back when the node is free.
     slurm.ask("sbatch", "--partition=high", "--ntasks=4", "--output=/dev/null", "--wrap=sleep 2")
     until(lambda: _restarted(slurm, list(grid.jobs().values())) == 4, slurm)
-    assert "stopped" in grid.printed()
+    until(lambda: ": stopped\n" in grid.printed(), slurm)
 
     # The driver dies, the controller is away for some seconds; then both are there again.
-    driver.send_signal(signal.SIGKILL)
-    driver.communicate()
+    driver.kill()
+    driver.wait()
     slurm.stop("slurmctld")
     assert "queued" in {one.state for one in states(grid.results("cluster"))}
     slurm.start("slurmctld")
