@@ -42,7 +42,7 @@ def test_every_contender_trains_in_its_turn(tiny: Plan) -> None:
         "timm": lambda: with_timm(run, images, workers=0, own_input=False),
         "timm's net": lambda: with_timm(run, images, workers=0, own_input=True),
         "broken": lambda: [][0],
-        "breaks": lambda: iter([0] * 4).__next__,  # in its second turn
+        "breaks": lambda: iter([0] * 3).__next__,  # in its second turn
     }
     lines = {line.what: line for line in in_turns(Where("steps"), makers, "cpu", 2, 0)}
     assert lines.pop("broken").failure == "IndexError: list index out of range"
