@@ -386,7 +386,7 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     lines = pd.concat([frame, base, paper], ignore_index=True)
     lines["cardinality"] = [Setting.parse(setting).cardinality for setting in lines.setting]
     columns = ["source", "depth", "setting", "cardinality", "hardware", "seconds", "ratio"]
-    return lines.reindex(columns=columns)
+    return lines.reindex(columns=columns).astype({"depth": int})
 
 
 def draw_costs(lines: pd.DataFrame, axes: Axes) -> None:

@@ -62,7 +62,7 @@ def test_there_are_commands() -> None:
 def test_every_command_exists(command: str) -> None:
     words = shlex.split(command)
     if words[0] == "make":
-        dry = ["make", "--dry-run", "--always-make", *words[1:]]
+        dry = ["make", "--no-print-directory", "--dry-run", "--always-make", *words[1:]]
         answer = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True, check=False)
     else:
         # --help is heeded only after the other options have been found to exist.
@@ -131,7 +131,7 @@ def test_the_makefile_has_a_target_for_every_ablation_and_helps_with_each() -> N
 
 def test_the_makefile_passes_its_variables_on() -> None:
     variables = ("PROTOCOL=p", "SEEDS=7", "DEVICE=cpu", "RESULTS=out there")
-    command = ["make", "--dry-run", "table3", *variables]
+    command = ["make", "--no-print-directory", "--dry-run", "table3", *variables]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     words = " ".join(shown.split())
     for name, value in (
@@ -146,7 +146,7 @@ def test_the_makefile_passes_its_variables_on() -> None:
 
 def test_the_makefile_passes_any_name_on_as_one_word() -> None:
     for name in ("my results", "it's", 'a "b"', "a, b; c"):
-        command = ["make", "--dry-run", "claims", f"RESULTS={name}"]
+        command = ["make", "--no-print-directory", "--dry-run", "claims", f"RESULTS={name}"]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
         called = shown[shown.rindex("cardinality claims") :].replace("\\\n", " ")
         assert shlex.split(called)[-2:] == ["--results", name]

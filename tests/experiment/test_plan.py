@@ -91,6 +91,8 @@ def test_every_departure_from_a_default_is_in_a_runs_configuration(machine: Mach
     assert set(plain.configuration["net"]) == {"setting", "depth", "residual"}
     assert "norm_images" not in run.configuration["training"]
     assert "fused" not in run.configuration["numerics"]
+    photographs = make_plan("table3", "imagenette128", machine).runs()[0]
+    assert "class_list" not in photographs.configuration["data"]
 
 
 def test_no_default_has_changed() -> None:
@@ -111,7 +113,7 @@ def test_no_default_has_changed() -> None:
         (Training, {"epochs": None, "steps": None, "norm_images": None, "curve": None}),
         (Patches, {"evaluate_on": "test"}),
         (Cifar, {"evaluate_on": "test"}),
-        (Folders, {"evaluate_on": "test"}),
+        (Folders, {"evaluate_on": "test", "class_list": None}),
     ):
         stated = {k: f.default for k, f in model.model_fields.items() if not f.is_required()}
         assert stated == defaults

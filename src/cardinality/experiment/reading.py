@@ -127,7 +127,8 @@ def load(path: Path, model: type[Model], bases: str | None = None) -> Model:
         return model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         keys, message = _validation_problem(error, model)
-        where = ": ".join([str(based_on.origin(links, keys)), *([".".join(keys)] if keys else [])])
+        told = [line(".".join(keys), LONGEST_KEY)] if keys else []
+        where = ": ".join([str(based_on.origin(links, keys)), *told])
         raise UserError(f"{where}: {message}") from None
 
 
