@@ -15,7 +15,7 @@ OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale test-slurm test-together lint clean
+.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale test-slurm test-together test-long lint clean
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"
@@ -35,6 +35,7 @@ help:
 	@echo "make bench              speed beside other ways to train the same nets (10 minutes)"
 	@echo "make setup              build .venv (again only when the project or its versions change)"
 	@echo "make test, make lint    the tests; style, format, types and who imports whom"
+	@echo "make test-long          whole trainings on photographs, nets of ImageNet's size (2 minutes)"
 	@echo "make test-report        the pages in Chromium, which it installs where it may (3 minutes)"
 	@echo "make test-faults        kills grids in every phase (10 minutes; FAULTS=sample: 3)"
 	@echo "make test-together      several processes that share a run (1 minute)"
@@ -106,6 +107,9 @@ bench: .venv/.ready-dev
 
 test: .venv/.ready-dev
 	$(BIN)/python -m pytest
+
+test-long: .venv/.ready-dev
+	$(BIN)/python -m pytest -m long
 
 # Debian's Chromium, a library that drives it, and axe-core, which looks for what shuts people out.
 .venv/.ready-browser: .venv/.ready-dev

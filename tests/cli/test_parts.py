@@ -22,6 +22,7 @@ def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return ("run", str(ablation), "--protocol", str(protocol), "--device", "cpu", "--seeds", "1")
 
 
+@pytest.mark.long
 def test_each_depth_is_shown_when_it_is_there(
     two: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

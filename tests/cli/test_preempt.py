@@ -20,6 +20,7 @@ def in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preempt, "KILLING", 2.0)
 
 
+@pytest.mark.long
 def test_runs_that_are_killed_come_to_the_same_bits(tiny: Plan, tmp_path: Path) -> None:
     grid = Grid(tmp_path, PLACE)
     finding = killed(tiny.runs()[0], "float32", grid)

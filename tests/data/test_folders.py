@@ -201,6 +201,7 @@ def run_on(data: Folders) -> Run:
     return Run(net, data, training, Numerics("cpu", "float32", 1), seed=0)
 
 
+@pytest.mark.long
 def test_stopped_and_resumed_run_ends_with_the_same_bits(root: Path, tmp_path: Path) -> None:
     found, run = find(root, AUGMENTED), run_on(AUGMENTED)
     whole = Trainer(run, found)

@@ -94,6 +94,7 @@ def test_lists_that_do_not_fit(place: Path) -> None:
         find(place)
 
 
+@pytest.mark.long
 def test_trained_on_the_list_and_evaluated_both_ways(
     place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -335,6 +335,7 @@ def test_nets_train_a_step_on_images_of_their_shape(name: str) -> None:
 
 
 @needs("cifar10/train")
+@pytest.mark.long
 def test_two_epochs_of_cifar10_small_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CARDINALITY_DATA", DATA)
     run = plan("table3", "cifar10-small").entries[0].runs[0]

@@ -77,6 +77,7 @@ def trio(request: pytest.FixtureRequest) -> Trio:
     return Trio(*answers, evaluations, keys)
 
 
+@pytest.mark.long
 def test_training_has_torchvisions_bits(trio: Trio) -> None:
     assert trio.ours.logits.abs().max() > 0.1
     assert torch.equal(trio.ours.logits, trio.torchvision.logits)
