@@ -6,61 +6,66 @@ from typing import TYPE_CHECKING
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
-    from cardinality.execution.stopping import Stop
+    from cardinality.execution.driver import Summary
     from cardinality.experiment.plan import Plan, Run
     from cardinality.host.launched import Launched
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
 
 
-def compute_parts(
+def compute(
     plan: "Plan",
-    absent: "Sequence[Run]",
+    asked: "tuple[Sequence[Run], int]",
     found: "Results",
     machine: "Machine",
     jobs: int,
-    seconds: float,
-    stop: "Stop",
+    limit: float | None,
     which: "Launched | None" = None,
-) -> tuple[list[tuple[str, str]], str]:
+) -> "Summary":
     """Compute runs of a table, part by part (`Plan.parts`), and show each part when it is there.
 
     Args:
-        absent: the runs.
-        seconds: that all of them are estimated to take.
-        stop: when it is to end before.
+        plan: the table.
+        asked: the runs that are missing, and how many were asked for with them.
+        found: its results.
+        machine: where.
+        jobs: so many side by side.
+        limit: seconds; then it stops, if it is limited.
         which: of the processes that share each run this is; then it has no parts.
-
-    Returns:
-        The runs that failed with the reason, and by what it was stopped, if it was.
     """
     from cardinality.execution.display import Display
-    from cardinality.execution.driver import compute_all
+    from cardinality.execution.driver import Summary, compute_all
+    from cardinality.execution.probe import rate
+    from cardinality.execution.stopping import Stop
     from cardinality.host.provenance import provenance
     from cardinality.report.render import closing
+    from cardinality.results.estimate import estimate
 
-    parts = plan.parts() if which is None else (plan,)
-    asked = [(part, _among(absent, part)) for part in parts]
-    asked = [(part, runs) for part, runs in asked if runs]
-    place, failed, stopped = provenance(machine), list[tuple[str, str]](), ""
-    if len(asked) > 1:
-        print(f"First {_named(asked[0][1])}.", flush=True)
-    for number, (part, runs) in enumerate(asked, start=1):
-        share = seconds * _cost(runs) / _cost(absent)
-        display = Display(runs, share)
-        summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop, which)
-        failed += summary.failed
-        stopped = summary.stopped
-        if stopped:
-            break
-        if number < len(asked):
-            print(f"\n{closing(part, found)}\nNow {_named(asked[number][1])}.", end=" ")
-            print(
-                "Stop when you like (Ctrl-C): what is there is kept and shown,"
-                " and the same command goes on.\n",
-                flush=True,
-            )
-    return failed, stopped
+    absent, count = asked
+    time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
+    parts = [(part, _among(absent, part)) for part in (plan.parts() if which is None else (plan,))]
+    parts = [(part, runs) for part, runs in parts if runs]
+    total = Summary()
+    with Stop(limit) as stop:
+        print(f"{len(absent)} of {count} runs to compute: {time}.", flush=True)
+        place = provenance(machine)
+        if len(parts) > 1:
+            print(f"First {_named(parts[0][1])}.", flush=True)
+        for number, (part, runs) in enumerate(parts, start=1):
+            display = Display(runs, time.seconds * _cost(runs) / _cost(absent))
+            summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop, which)
+            total.failed += summary.failed
+            total.stopped = summary.stopped
+            if total.stopped:
+                break
+            if number < len(parts):
+                print(f"\n{closing(part, found)}\nNow {_named(parts[number][1])}.", end=" ")
+                print(
+                    "Stop when you like (Ctrl-C): what is there is kept and shown,"
+                    " and the same command goes on.\n",
+                    flush=True,
+                )
+    return total
 
 
 def _among(runs: "Sequence[Run]", plan: "Plan") -> "list[Run]":

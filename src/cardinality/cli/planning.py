@@ -1,0 +1,135 @@
+"""The command that shows a grid and what it costs before it is computed: plan."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cardinality.cli.opened import jobs_here, open_plan
+from cardinality.cli.options import (
+    BatchOption,
+    ComputeOn,
+    DepthOption,
+    JobsOption,
+    OnlyOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedOption,
+    SeedsOption,
+)
+from cardinality.common.errors import UserError
+
+if TYPE_CHECKING:
+    from cardinality.experiment.plan import Plan, Run
+    from cardinality.host.machine import Machine
+    from cardinality.results.folder import Results
+
+
+def plan_command(
+    ablation: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[ABLATION]", help="A name (table3) or a .yaml file; with --machine all tables."
+        ),
+    ] = None,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = None,
+    device: ComputeOn = "auto",
+    results: ResultsOption = None,
+    batch: BatchOption = None,
+    only: OnlyOption = None,
+    depth: DepthOption = None,
+    seed: SeedOption = None,
+    detect: Annotated[
+        float | None,
+        typer.Option(
+            "--detect", metavar="POINTS", help="How many seeds and hours would find so many points."
+        ),
+    ] = None,
+    jobs: JobsOption = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--machine", metavar="NAME", help="What it costs on, e.g., 8xV100."),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option("--price", help="Of an hour of that machine, in your money.")
+    ] = None,
+) -> None:
+    """Show every run with its cost and state, and how long the missing ones would take."""
+    if on is not None:
+        from cardinality.cli.cost import show_costs
+
+        show_costs(ablation, protocol, seeds, batch, results, on, price)
+        return
+    if ablation is None:
+        raise UserError("plan: ABLATION is missing; allowed: a table's name, or --machine NAME")
+    if price is not None:
+        raise UserError("--price: of which machine?; allowed: with --machine NAME")
+    from tabulate import tabulate
+
+    from cardinality.architecture.complexity import block_parameters, deviation
+    from cardinality.execution.driver import missing
+    from cardinality.execution.probe import rate
+    from cardinality.results.estimate import estimate
+
+    plan, found, machine = open_plan(ablation, protocol, seeds, device, results, None, batch)
+    if detect is not None:
+        _detect(plan, found, machine, detect)
+        return
+    chosen = plan.select(only, depth, seed)
+    names = {run.name for run in chosen}
+    lines: list[tuple[object, ...]] = []
+    for entry in plan.entries:
+        row, net = entry.row, entry.architecture
+        budget = row.budget * block_parameters(plan.ablation.reference)
+        off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
+        kind = f" {net.variant}" if net.variant else ""
+        name = f"{row.setting}{kind}{'' if row.residual else ' no shortcuts'}"
+        cost = entry.complexity
+        common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
+        for run in entry.runs:
+            if run.name in names:
+                lines.append((*common, run.seed, found.status(run.name), run.name))
+        if not entry.runs:
+            state = "only counted" if plan.ablation.trains else "arithmetic alone"
+            lines.append((*common, "", state, ""))
+    headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
+    print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 5)))
+    if plan.remark is not None:
+        print(f"\nNote: {plan.remark}.")
+    if plan.ablation.trains:
+        absent = missing(chosen, found)
+        jobs = jobs_here(plan, found, machine, jobs)
+        time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
+        print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
+        print(f"The missing ones: {time}." if absent else "Nothing is missing.")
+
+
+def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -> None:
+    """Say how many seeds and how much time each comparison of a table needs."""
+    from functools import cache
+
+    from cardinality.execution.probe import rate
+    from cardinality.report.detect import demands, page
+    from cardinality.results.estimate import duration, estimate
+    from cardinality.results.folder import Results
+
+    if not 0 < points < 100:
+        raise UserError(f"--detect {points:g}: allowed are points above 0 and below 100")
+    if not plan.ablation.trains:
+        raise UserError(
+            f"--detect: {plan.ablation_name} is arithmetic; allowed: a table that trains"
+        )
+    root = found.folder.parent
+    folders = [Results(path) for path in sorted(root.glob("*")) if (path / "runs").is_dir()]
+    others = [results for results in folders if results.folder.name != plan.protocol_name]
+    wanted = demands(plan, points, found, others)
+    jobs = jobs_here(plan, found, machine)
+    # What nothing is known of is measured once, not for every line.
+    measured = cache(lambda: rate(plan, plan.runs(), machine))
+
+    def time(runs: "Sequence[Run]") -> str:
+        return duration(estimate(runs, found, machine, jobs, measured).seconds)
+
+    print(page(plan, points, wanted, time))
+    print(f"\n{estimate(plan.runs(), found, machine, jobs, measured)} for the table as stated.")

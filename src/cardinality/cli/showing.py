@@ -1,0 +1,107 @@
+"""A table as its records have it: the command render, and what run shows in the end."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cardinality.cli.opened import open_plan
+from cardinality.cli.options import (
+    AblationArgument,
+    BatchOption,
+    FormatName,
+    FormatOption,
+    ProtocolOption,
+    ResultsOption,
+    SeedsOption,
+)
+from cardinality.common.text import line
+
+if TYPE_CHECKING:
+    from cardinality.experiment.plan import Plan
+    from cardinality.results.folder import Results
+
+
+def render_command(
+    ablation: AblationArgument,
+    protocol: ProtocolOption = "quick",
+    seeds: SeedsOption = None,
+    results: ResultsOption = None,
+    batch: BatchOption = None,
+    form: FormatOption = "markdown",
+) -> None:
+    """Write a table's Markdown, CSV and plots from the records on disk, partial or not."""
+    plan, found, _ = open_plan(ablation, protocol, seeds, "auto", results, None, batch)
+    show(plan, found, form, anew=True)
+
+
+def show(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -> None:
+    """Show a table and say where its files are; drawn anew only where something has changed."""
+    from cardinality.report.kept import keep, recall
+
+    before = None if anew else recall(plan, found, form)
+    if before is None:
+        from cardinality.report.render import render as write
+
+        page, files = write(plan, found, form)
+        keep(plan, found, form, page, files)
+    else:
+        page, files = before
+    print(page)
+    for file in files:
+        print(f"wrote {shown_path(file)}")
+
+
+def shown_path(file: Path) -> Path:
+    """A file's path as a reader in this folder would write it."""
+    whole, here = file.resolve(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
+
+
+def shown_as_brought(plan: "Plan", found: "Results", form: FormatName) -> bool:
+    """Show a table as the repository brings it, unless the user has begun to compute it.
+
+    Returns:
+        Whether it was shown.
+    """
+    from cardinality.report.recorded import as_recorded
+    from cardinality.results.manifest import brought
+
+    shown = as_recorded(plan, found)
+    whose = shown.done.keys() & brought(found.folder)
+    begun = shown.done.keys() - whose or any(
+        found.checkpoint(run.name).is_file() or found.status(run.name) != "missing"
+        for run in plan.runs()
+        if run.name not in whose
+    )
+    if not whose or begun:
+        return False
+    sittings = [sitting for name in whose for sitting in shown.done[name].sittings]
+    machines = line(", ".join(sorted({sitting.device for sitting in sittings})))
+    asked = len(shown.plan.runs())
+    what = "All" if len(whose) == asked else f"{len(whose)} of"
+    print(f"{what} {asked} runs come with the repository, made on {machines}.")
+    command = f"cardinality run {plan.ablation_name} --protocol {plan.protocol_name}"
+    if len(whose) < asked and shown.plan == plan:
+        print(f"To compute the others here: .venv/bin/{command}\n")
+    else:  # with other numerics, or to see them come out again
+        print(f"To compute them here: .venv/bin/{command} --results my-results\n")
+    show(plan, found, form)
+    return True
+
+
+def say_whose(plan: "Plan", found: "Results") -> None:
+    """Where some runs of a table come with the repository and others do not, say how many."""
+    from cardinality.report.recorded import as_recorded
+    from cardinality.results.manifest import brought
+
+    done = as_recorded(plan, found).done.keys()
+    theirs = len(done & brought(found.folder))
+    if 0 < theirs < len(done):
+        print(f"{theirs} of these {len(done)} runs come with the repository, the others are yours.")
+
+
+def write_pages(protocol: str, found: "Results") -> None:
+    """Bring the pages to browse up to date with the records."""
+    from cardinality.report.pages.write import write_report
+
+    first, _ = write_report(found.folder.parent, protocol)
+    print(f"wrote {shown_path(first)}")
