@@ -23,7 +23,7 @@ pytestmark = pytest.mark.faults
 
 SIZE = 16 * 2**20
 FULL = "the disk is full; allowed: make room there"
-FILLS = 6 if SAMPLE else 24
+FILLS = 3 if SAMPLE else 24
 
 
 class SmallDisk:

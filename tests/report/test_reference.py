@@ -1,6 +1,7 @@
 """The reference sample: written from records, read by recipe, and beside a user's few runs."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -151,3 +152,26 @@ def test_seeds_that_are_stated_are_no_sample(
     put(stated, results, falling)
     with pytest.raises(UserError, match="no run of table3 with a seed that is not stated"):
         reference.write(SCALE, "table3", results.folder.parent, tmp_path)
+
+
+def test_runs_that_two_tables_share_are_in_both_samples(
+    sample: Path, machine: Machine, tmp_path: Path
+) -> None:
+    ours = make_plan("table4", SCALE, machine, seeds=10, first_seed=1000)
+    doubled = tuple(entry for entry in ours.entries if entry.row.budget == 2)
+    put(replace(ours, entries=doubled), Results(tmp_path / "doubled" / SCALE), alike)
+    path = reference.write(SCALE, "table4", tmp_path / "doubled", sample.parent)
+    rows, theirs = pd.read_csv(path), pd.read_csv(sample)
+    assert len(rows) == 60
+    shared = rows.merge(theirs)
+    assert len(shared) == 20
+    assert set(shared.setting) == {"1x64d", "32x4d"}
+
+
+def test_a_run_that_came_out_differently_in_another_sample_is_told(
+    sample: Path, machine: Machine, tmp_path: Path
+) -> None:
+    ours = make_plan("table4", SCALE, machine, seeds=1, first_seed=1000)
+    put(ours, Results(tmp_path / "again" / SCALE), lambda run: alike(run) + 1)
+    with pytest.raises(UserError, match=r"seed1000-\w+: error: \S+ here and \S+ in paper_tables"):
+        reference.write(SCALE, "table4", tmp_path / "again", sample.parent)

@@ -228,22 +228,46 @@ def rows_of(plan: Plan, records: Iterable[Record]) -> list[dict[str, str]]:
                     "run": record.name,
                 }
             )
+    return rows
+
+
+def together(
+    plan: Plan, rows: list[dict[str, str]], others: list[dict[str, str]]
+) -> list[dict[str, str]]:
+    """A table's rows with those that the samples of other tables have of the same nets, in order.
+
+    Raises:
+        UserError: a run that is in both came out differently.
+    """
+    wanted = {recipe(entry.runs[0].configuration) for entry in plan.entries if entry.runs}
+    by_run = {row["run"]: row for row in rows}
+    for row in (row for row in others if row["recipe"] in wanted):
+        own = by_run.setdefault(row["run"], row)
+        for figure in ("error", "train_error"):
+            if own[figure] != row[figure]:
+                raise UserError(
+                    f"{row['run']}: {figure}: {own[figure]} here and {row[figure]} in {PLACE};"
+                    " allowed: the same"
+                )
     order = {str(entry.row.setting): number for number, entry in enumerate(plan.entries)}
-    return sorted(rows, key=lambda r: (int(r["depth"]), int(r["seed"]), order[r["setting"]]))
+    return sorted(
+        by_run.values(), key=lambda r: (int(r["depth"]), int(r["seed"]), order[r["setting"]])
+    )
 
 
 def write(protocol: str, table: str, results: Path, folder: Path) -> Path:
     """Write the reference sample of a table from the records of some results.
 
     Raises:
-        UserError: there is no such table or scale, or no run for it.
+        UserError: there is no such table or scale, no run for it, or one came out differently.
     """
     plan = make_plan(table, protocol, ANY)
     records = [r for r in Results(results / plan.protocol_name).read_all()[0] if r.status == "done"]
-    rows = rows_of(plan, records)
+    path = folder / f"{plan.protocol_name}-{plan.ablation_name}.csv"
+    others = [each for each in sorted(folder.glob(f"{plan.protocol_name}-*.csv")) if each != path]
+    rows = together(plan, rows_of(plan, records), [row for each in others for row in _rows(each)])
     if not rows:
         raise UserError(f"{results}: no run of {table} with a seed that is not stated")
-    path = folder / f"{plan.protocol_name}-{plan.ablation_name}.csv"
     write_csv(path, pd.DataFrame(rows, columns=list(COLUMNS)))
     return path
 
