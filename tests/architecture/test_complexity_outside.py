@@ -14,6 +14,7 @@ from cardinality.architecture.complexity import Complexity, Layer, by_stage, com
 from cardinality.architecture.names import NETS
 from cardinality.architecture.settings import (
     BLOCKS,
+    IMAGENET_BLOCKS,
     PAPER_BASE,
     SHORTCUTS,
     STEMS,
@@ -149,7 +150,7 @@ def test_torchvisions_published_counts(name: str, published: models.WeightsEnum)
     assert round(counted.macs / 1e9, 3) == published.meta["_ops"]
 
 
-@pytest.mark.parametrize("depth", [50, 101, 152, 200])
+@pytest.mark.parametrize("depth", IMAGENET_BLOCKS)
 @pytest.mark.parametrize("setting", ["1x64d", "32x4d"])
 def test_preactivation_is_counted(setting: str, depth: int) -> None:
     """Its count is the original's less the batch norms of the four projections."""

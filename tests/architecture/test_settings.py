@@ -68,7 +68,7 @@ def test_a_base_that_makes_a_width_fractional_is_refused(c: int, d: int, base: i
 
 def test_depths_belong_to_stems() -> None:
     setting = Setting(1, 64)
-    assert [sum(blocks) for blocks in IMAGENET_BLOCKS.values()] == [16, 33, 50, 66]
+    assert [sum(blocks) for blocks in IMAGENET_BLOCKS.values()] == [8, 16, 33, 50, 66]
     for depth, blocks in IMAGENET_BLOCKS.items():
         assert depth == 3 * sum(blocks) + 2  # three convolutions a block, the stem and the fc
     for depth in (11, 20, 29, 38, 56, 110):

@@ -46,6 +46,21 @@ def test_each_depth_is_shown_when_it_is_there(
         place = out.index(step, place) + len(step)
 
 
+def test_a_scale_for_a_table_of_ones_own_has_no_pages_and_that_is_no_failure(
+    two: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path(two[3]).open("a") as protocol:
+        protocol.write("ablations: [two]\n")
+    monkeypatch.setattr("sys.argv", ["cardinality", *two, "--depth", "base", "--only", "32x4d"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    answer = capsys.readouterr()
+    assert "# Two rows" in answer.out
+    assert "note: no pages to browse: " in answer.err
+    assert "of its ablations none is in ablations/" in answer.err
+
+
 def test_what_is_next_is_said_as_it_was_asked(machine: Machine) -> None:
     plan = make_plan("table3", "quick", machine)
     assert next_command(plan, by_make=True).endswith(": make table3 PROTOCOL=cifar10-small\n")

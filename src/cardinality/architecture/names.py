@@ -38,6 +38,7 @@ NETS: Mapping[str, Architecture] = MappingProxyType(
     {
         "resnet18": _net("1x64d", 18, block="basic"),
         "resnet34": _net("1x64d", 34, block="basic"),
+        "resnet26": _net("1x64d", 26),
         "resnet50": _net("1x64d", 50),
         "resnet101": _net("1x64d", 101),
         "resnet152": _net("1x64d", 152),

@@ -20,9 +20,16 @@ SHORTCUTS: tuple[Shortcut, ...] = get_args(Shortcut)
 Role = Literal["base", "deep", "double", "residual"]
 
 # Blocks in each stage by depth: the paper's Table 1 and Section 5.1, and ResNet-152 and -200 of
-# He et al. (2016); the authors' models/resnext.lua has the same table.
+# He et al. (2016); the authors' models/resnext.lua has the same table. 26 is timm's resnet26, for
+# scales that cannot afford 50.
 IMAGENET_BLOCKS: Mapping[int, tuple[int, ...]] = MappingProxyType(
-    {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}
+    {
+        26: (2, 2, 2, 2),
+        50: (3, 4, 6, 3),
+        101: (3, 4, 23, 3),
+        152: (3, 8, 36, 3),
+        200: (3, 24, 36, 3),
+    }
 )
 
 # The same of blocks of two 3x3 convolutions: Table 1 of He et al. (2016), arXiv 1512.03385.
@@ -96,7 +103,7 @@ class Architecture:
 
     Attributes:
         setting: cardinality and width.
-        depth: 50, 101, 152 or 200 with the ``imagenet`` stem, else 9n + 2; of ``basic`` blocks
+        depth: 26, 50, 101, 152 or 200 with the ``imagenet`` stem, else 9n + 2; of ``basic`` blocks
             18 or 34, else 6n + 2.
         stem: ``imagenet`` (7x7 of stride 2, max pool; four stages), ``cifar`` (3x3; three
             stages) or ``cifar-stride2`` (the same with stride 2).

@@ -37,7 +37,7 @@ def inspect_command(
     ],
     depth: Annotated[
         int | None,
-        typer.Option("--depth", help="50, 101, 152, 200; or 9n + 2; a name has its own."),
+        typer.Option("--depth", help="26, 50, 101, 152, 200; or 9n + 2; a name has its own."),
     ] = None,
     stem: Annotated[Stem | None, typer.Option("--stem", help="By default imagenet.")] = None,
     base: Annotated[int | None, typer.Option("--base", help="Of the stem; by default 64.")] = None,

@@ -13,6 +13,7 @@ from cardinality.cli.options import (
     ResultsOption,
     SeedsOption,
 )
+from cardinality.common.errors import UserError
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
@@ -100,8 +101,13 @@ def say_whose(plan: "Plan", found: "Results") -> None:
 
 
 def write_pages(protocol: str, found: "Results") -> None:
-    """Bring the pages to browse up to date with the records."""
+    """Bring the pages to browse up to date with the records; that they cannot be is no failure."""
+    from cardinality.common.notes import note
     from cardinality.report.pages.write import write_report
 
-    first, _ = write_report(found.folder.parent, protocol)
-    print(f"wrote {shown_path(first)}")
+    try:
+        first, _ = write_report(found.folder.parent, protocol)
+    except UserError as error:  # a scale for tables of one's own, which lie elsewhere
+        note(f"no pages to browse: {error}")
+    else:
+        print(f"wrote {shown_path(first)}")

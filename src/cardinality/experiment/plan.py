@@ -384,7 +384,8 @@ def possible_plans(
         except UserError as error:
             problems[name] = str(error)
     if not plans:
-        raise UserError(next(iter(problems.values()), "ablations: none is there"))
+        none = f"{protocol}: of its ablations none is in {ABLATIONS}/; allowed: one that is"
+        raise UserError(next(iter(problems.values()), none))
     return plans, problems
 
 
