@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.cli.app import main
 from cardinality.cli.options import parse_duration
 from cardinality.common.errors import UserError
 from cardinality.data.images import Identity
@@ -22,24 +21,8 @@ from cardinality.results.estimate import START_UP, Estimate, Rate, duration, est
 from cardinality.results.folder import Results
 from cardinality.results.images import TestImages
 from cardinality.results.progress import Header, write_checkpoint
+from tests.cli.conftest import Call
 from tests.tiny import sitting
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command in this process: its status, output and errors."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,25 @@
 """The commands about clusters: what they print, and one line for every mistake."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cardinality.cli.app import main
 from cardinality.execution.holds import Hold, Holds
 from cardinality.results.folder import Results
+from tests.cli.conftest import Call
 
 pytest.importorskip("submitit")
-Call = Callable[..., tuple[int, str, str]]
 CLUSTER = "device: cuda\nprecision: bfloat16\npartition: gpu\ntime: 24h\n"
 
 
 @pytest.fixture
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Call:
+def call(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Run a command in this process, on a machine without Slurm, GPU or data."""
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path / "no-data"))
     (tmp_path / "cluster.yaml").write_text(CLUSTER)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        words = [word.replace("HERE", str(tmp_path)) for word in arguments]
-        monkeypatch.setattr(sys, "argv", ["cardinality", *words])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out, captured.err
-
-    return run
+    return lambda *words: call(*(word.replace("HERE", str(tmp_path)) for word in words))
 
 
 SLURM = ("run", "table3", "--protocol", "imagenet", "--results", "HERE/results",

@@ -1,35 +1,16 @@
 """The commands claims and compare, and plan --detect: what they print, and their mistakes."""
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cardinality.cli.app import main
 from cardinality.experiment.plan import make_plan
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
+from tests.cli.conftest import Call
 from tests.report.made_runs import falling, put
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a command in this process: its status, output and errors."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from cardinality.data.augmentation import normalise
 from cardinality.data.images import ImageSet, Statistics
-from cardinality.data.shares import ALL, Share, cut
+from cardinality.data.shares import Shuffled, cut
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Choices:
         return Choices(self.down[chosen], self.right[chosen], self.flip[chosen])
 
 
-class ResidentImages:
+class ResidentImages(Shuffled[Choices]):
     """A set of images on a device.
 
     Args:
@@ -69,21 +69,9 @@ class ResidentImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def epoch(
-        self, generator: torch.Generator, batch: int, skip: int = 0, share: Share = ALL
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in random order, augmented; see `batches`.
-
-        Args:
-            generator: that all is drawn from.
-            batch: images a batch, of all processes.
-            skip: batches that are left out at the beginning.
-            share: this process's part of each.
-        """
-        order = torch.randperm(len(self), generator=generator)
-        choices = Choices.draw(len(self), self.shift, self.flip, generator)
-        places, size = share.of_epoch(len(self), batch, skip)
-        return self.batches(order[places], choices[places], size)
+    def draw(self, generator: torch.Generator) -> Choices:
+        """What an epoch does to each image."""
+        return Choices.draw(len(self), self.shift, self.flip, generator)
 
     def plain(self, size: int, chosen: range | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """All images or the ``chosen``, normalised, in batches of ``size``; see `batches`."""
@@ -96,16 +84,7 @@ class ResidentImages:
     def batches(
         self, order: Tensor, choices: Choices, size: int | Sequence[int]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Augmented batches of ``size`` in the given order, the last one with what is left.
-
-        Args:
-            order: (n,) indices of the images.
-            choices: for the images in that order.
-            size: images a batch, or of each batch.
-
-        Yields:
-            Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
-        """
+        """As `Shuffled.batches` says."""
         device, shift = self.labels.device, self.shift
         if any(len(moves) and moves.abs().max() > shift for moves in (choices.down, choices.right)):
             raise ValueError(f"an image is moved by more than shift, {shift}")

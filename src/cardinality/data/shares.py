@@ -1,7 +1,9 @@
-"""Which images of a batch each of several processes has: whole groups, in their order."""
+"""An epoch's random order, and which images of a batch each of several processes has."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -64,3 +66,57 @@ def cut(images: int, size: int | Sequence[int]) -> Iterator[slice]:
     for each in size:
         yield slice(start, start + each)
         start += each
+
+
+class Choices(Protocol):
+    """What augmentation does to each of some images."""
+
+    def __getitem__(self, chosen: slice | Tensor, /) -> Self:
+        """Those of some images."""
+        ...
+
+
+Drawn = TypeVar("Drawn", bound=Choices)
+
+
+class Shuffled(ABC, Generic[Drawn]):
+    """Images that every epoch shows in another order, and augmented otherwise."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many images there are."""
+
+    @abstractmethod
+    def draw(self, generator: torch.Generator) -> Drawn:
+        """What an epoch does to each image."""
+
+    @abstractmethod
+    def batches(
+        self, order: Tensor, choices: Drawn, size: int | Sequence[int]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented batches of ``size`` in the given order, the last one with what is left.
+
+        Args:
+            order: (n,) indices of the images.
+            choices: for the images in that order.
+            size: images a batch, or of each batch.
+
+        Yields:
+            Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
+        """
+
+    def epoch(
+        self, generator: torch.Generator, batch: int, skip: int = 0, share: Share = ALL
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once in random order, augmented; see `batches`.
+
+        Args:
+            generator: that all is drawn from.
+            batch: images a batch, of all processes.
+            skip: batches that are left out at the beginning.
+            share: this process's part of each.
+        """
+        order = torch.randperm(len(self), generator=generator)
+        choices = self.draw(generator)
+        places, size = share.of_epoch(len(self), batch, skip)
+        return self.batches(order[places], choices[places], size)

@@ -20,7 +20,7 @@ from cardinality.data.augmentation import IMAGENET_STATISTICS, Colour, normalise
 from cardinality.data.decoding import UnreadableImage, decode
 from cardinality.data.listing import Sample
 from cardinality.data.loaders import ENLARGE, fitting
-from cardinality.data.shares import ALL, Share, cut
+from cardinality.data.shares import Shuffled, cut
 from cardinality.experiment.datasets import Folders
 from cardinality.host import limits
 from cardinality.host.processes import end_with_parent
@@ -116,7 +116,7 @@ class Choices:
         return Choices(self.crop[chosen], self.flip[chosen], colour)
 
 
-class StreamedImages:
+class StreamedImages(Shuffled[Choices]):
     """Class folders on their way to a device.
 
     Args:
@@ -170,34 +170,14 @@ class StreamedImages:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def epoch(
-        self, generator: torch.Generator, batch: int, skip: int = 0, share: Share = ALL
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once in random order, augmented; see `batches`.
-
-        Args:
-            generator: that all is drawn from.
-            batch: images a batch, of all processes.
-            skip: batches that are left out at the beginning.
-            share: this process's part of each.
-        """
-        order = torch.randperm(len(self), generator=generator)
-        choices = Choices.draw(len(self), self.data, self.flip, generator)
-        places, size = share.of_epoch(len(self), batch, skip)
-        return self.batches(order[places], choices[places], size)
+    def draw(self, generator: torch.Generator) -> Choices:
+        """What an epoch does to each image."""
+        return Choices.draw(len(self), self.data, self.flip, generator)
 
     def batches(
         self, order: Tensor, choices: Choices, size: int | Sequence[int]
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Augmented batches of ``size`` in the given order, the last one with what is left.
-
-        Args:
-            order: (n,) indices of the images.
-            choices: for the images in that order.
-            size: images a batch, or of each batch.
-
-        Yields:
-            Images (B, 3, side, side) as float32 in channels-last layout, and labels (B,).
+        """As `Shuffled.batches` says.
 
         Raises:
             UnreadableImage: a file cannot be decoded.
