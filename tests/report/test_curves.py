@@ -51,6 +51,20 @@ def test_curves_are_means_over_seeds() -> None:
     assert list(found.train_error) == pytest.approx([52.0] * len(found))
 
 
+@pytest.mark.parametrize("there", [0, 1])
+def test_a_depth_without_runs_does_not_take_the_others_scale_away(there: int) -> None:
+    table = plan("table3", "cifar10-small")
+    depth = (11, 20)[there]
+    only = {entry.runs[0].name for entry in table.entries if entry.architecture.depth == depth}
+    figure = Figure()
+    plots.curves(table, {k: v for k, v in made(table).items() if k in only}, figure)
+    figure.draw_without_rendering()
+    labels = [any(tick.get_text() for tick in axes.get_yticklabels()) for axes in figure.axes]
+    shown = [axes.yaxis.get_tick_params()["labelleft"] for axes in figure.axes]
+    assert labels[there]
+    assert shown == [there == 0, there == 1]
+
+
 def test_a_table_that_compares_nothing_has_no_plot_of_differences(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(
         "title: Two depths\nquestion: Each by itself?\nreference: 1x64d\nrows:\n"

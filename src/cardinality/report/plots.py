@@ -126,8 +126,8 @@ def _mark_cut(axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str) -> None
 def _say_empty(axes: "Axes") -> None:
     """Say that there is nothing to show, in place of an axis without any meaning."""
     axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", color=PAPER)
-    if not _anything(axes):
-        axes.set_yticks([])
+    if not _anything(axes):  # its own alone: panels may share an axis
+        axes.tick_params(axis="y", left=False, labelleft=False)
 
 
 def _anything(axes: "Axes") -> bool:
@@ -269,7 +269,11 @@ def curves(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
             axes.legend(fontsize=8)
         else:
             _say_empty(axes)
-    panels[0].set_ylabel("top-1 error, %")
+            axes.tick_params(axis="x", bottom=False, labelbottom=False)
+            axes.set_xlabel("")
+    first = next((axes for axes in panels if axes.lines), panels[0])
+    first.tick_params(labelleft=bool(first.lines))
+    first.set_ylabel("top-1 error, %")
     figure.suptitle(f"Training (dashed) and test error, as in Fig. 5 ({plan.protocol_name})")
 
 
