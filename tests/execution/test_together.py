@@ -120,6 +120,7 @@ def test_a_table_by_two_processes_from_the_command_line(grouped: list[str], tmp_
         out, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
         assert "Complete: 2 runs" in out
+        assert ("2 processes share each run: at best" in out) == (root == shared)
     assert _sittings(shared) == [[2], [2]]
     assert _sittings(alone) == [[1], [1]]
     for one, other in zip(_finals(shared), _finals(alone), strict=True):

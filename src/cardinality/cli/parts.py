@@ -39,7 +39,7 @@ def compute(
     from cardinality.execution.stopping import Stop
     from cardinality.host.provenance import provenance
     from cardinality.report.render import closing
-    from cardinality.results.estimate import estimate
+    from cardinality.results.estimate import duration, estimate
 
     absent, count = asked
     time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
@@ -48,6 +48,9 @@ def compute(
     total = Summary()
     with Stop(limit) as stop:
         print(f"{len(absent)} of {count} runs to compute: {time}.", flush=True)
+        if which is not None:
+            least = duration(time.seconds / which.count)
+            print(f"{which.count} processes share each run: at best {least}.", flush=True)
         place = provenance(machine)
         if len(parts) > 1:
             print(f"First {_named(parts[0][1])}.", flush=True)
