@@ -74,7 +74,7 @@ def test_the_readme_and_the_log_say_what_it_shows(errors: Floats) -> None:
     assert [float(p) for p in stated[1].split(", ")] == pytest.approx(found.ps, abs=6e-5)
 
 
-def test_the_log_says_what_the_deeper_nets_and_those_without_shortcuts_show() -> None:
+def test_the_log_says_what_the_other_samples_show() -> None:
     """Differences as mean ± half of a 95 % t interval over ten seeds."""
 
     def told(differences: Floats) -> str:
@@ -92,3 +92,16 @@ def test_the_log_says_what_the_deeper_nets_and_those_without_shortcuts_show() ->
     errors = residual.pivot(index="seed", columns=["shortcuts", "setting"], values="error")
     lost = [told((errors["no"] - errors["yes"])[name].to_numpy()) for name in ("1x64d", "32x4d")]
     assert "1x64d loses {} points and 32x4d {}".format(*lost) in log
+    doubled = pd.read_csv(FOLDER / "quick-table4.csv")
+    runs = doubled.setting + " " + doubled.depth.astype(str)
+    errors = doubled.assign(run=runs).pivot(index="seed", columns="run", values="error")
+    assert len(errors.dropna()) == 10
+    ours = [
+        f"{errors[name].mean():.1f}" for name in ("1x64d 38", "1x100d 20", "2x64d 20", "64x4d 20")
+    ]
+    assert "has {} %, 1x100d {}, 2x64d {} and 64x4d {} %".format(*ours) in log
+    over = errors.sub(errors["1x64d 20"], axis=0)
+    deeper, *others = (
+        told(over[name].to_numpy()) for name in ("1x64d 38", "1x100d 20", "2x64d 20", "64x4d 20")
+    )
+    assert f"+{deeper}, −{others[0]}, −{others[1]} and −{others[2]}" in log
