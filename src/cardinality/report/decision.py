@@ -73,10 +73,17 @@ def _undecided(plan: Plan, results: Results) -> str:
     below = sum(each.high is not None and each.high < 0 for each in every)
     above = sum(each.low is not None and each.low > 0 for each in every)
     known = sum(each.low is not None for each in every)
-    return (
+    nothing = (
         "What this decides: nothing, since no sentence that is judged at this scale is about this"
-        f" table. Of its {len(every)} differences {known or 'none'} have an interval; of these"
-        f" {below or 'none'} are below zero and {above or 'none'} above, each taken by itself."
+        " table."
+    )
+    if not every:
+        return nothing
+    if not known:
+        return f"{nothing} No difference here has an interval, which takes two seeds."
+    return (
+        f"{nothing} Of {known} difference{'s'[: known > 1]} with an interval {below or 'none'} lie"
+        f"{'s'[: below == 1]} below zero and {above or 'none'} above, each taken by itself."
     )
 
 
