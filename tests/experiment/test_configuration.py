@@ -351,6 +351,7 @@ def test_the_key_committed_has_no_effect_and_that_is_told_once(
     [
         ("flip: false, norm_images: 16", 8, "norm_images: 16; allowed: at most the batch"),
         ("flip: false", 80, r"training.schedule.warmup: 0.5 of 2 steps in all is no more than one"),
+        ("flip: false", 81, "training.batch: 81; allowed: at most the 80 images"),
         ("flip: false", 200_000, "allowed are 2 to 100,000"),
     ],
 )

@@ -419,7 +419,10 @@ class Protocol(Strict):
         """See that the training can be of this data set."""
         if self.data.name == "folders" and self.training.shift:
             raise ValueError("training.shift: images in folders are cropped at random; allowed: 0")
-        schedule, steps = self.training.schedule, self.training.all_steps(self.data.training_images)
+        batch, images = self.training.batch, self.data.training_images
+        if batch > images:
+            raise ValueError(f"training.batch: {batch:,}; allowed: at most the {images:,} images")
+        schedule, steps = self.training.schedule, self.training.all_steps(images)
         if schedule.name == "one-cycle" and schedule.warmup * steps <= 1:
             raise ValueError(
                 f"training.schedule.warmup: {schedule.warmup:g} of {steps:,} steps in all is no"
