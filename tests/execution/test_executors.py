@@ -109,24 +109,24 @@ def test_what_fails_before_there_are_images_breaks_the_grid(tiny: Plan, tmp_path
         outcome(made, tiny)
 
 
-def kill_workers() -> None:
-    for child in psutil.Process().children():
-        if is_worker(child):
-            child.kill()
+def kill_workers(made: Pool) -> None:
+    """By their numbers: what has just begun may not have its own command line yet."""
+    for worker in made.workers:
+        psutil.Process(worker.process.pid).kill()
 
 
 def test_a_worker_that_is_killed_while_it_starts_is_started_again_a_few_times(
     tiny: Plan, tmp_path: Path
 ) -> None:
     with pool(tmp_path) as made:
-        kill_workers()
+        kill_workers(made)
         assert outcome(made, tiny).outcome == "done"
     with pool(tmp_path) as made:
         for _ in range(LOST_STARTS):
             before = made.workers[0].process.pid
-            kill_workers()
+            kill_workers(made)
             heard(made, lambda before=before: made.workers[0].process.pid != before)  # type: ignore[misc]
-        kill_workers()
+        kill_workers(made)
         with pytest.raises(Broken, match="killed by SIGKILL"):
             heard(made, lambda: made.free)
 
@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_while_it_starts_is_started_again_a_few_times(
 def test_a_worker_that_dies_with_nothing_to_do_is_replaced(tiny: Plan, tmp_path: Path) -> None:
     with pool(tmp_path) as made:
         heard(made, lambda: made.free)
-        kill_workers()
+        kill_workers(made)
         heard(made, lambda: not made.free)
         assert outcome(made, tiny).outcome == "done"
 
@@ -152,9 +152,8 @@ def test_a_run_that_is_asked_to_stop_is_reported_and_a_worker_is_used_again(
 
 
 def test_workers_begin_with_stop_signals_masked(tmp_path: Path) -> None:
-    with pool(tmp_path):
-        worker = next(child for child in psutil.Process().children() if is_worker(child))
-        status = Path(f"/proc/{worker.pid}/status").read_text()
+    with pool(tmp_path) as made:
+        status = Path(f"/proc/{made.workers[0].process.pid}/status").read_text()
         masked = int(re.findall(r"SigBlk:\s*(\w+)", status)[0], 16)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert masked & 1 << (number - 1)
