@@ -109,6 +109,7 @@ def test_a_lost_process_is_the_end_of_all(
         assert process.exitcode in (1, LOST_PEER)
     assert time.monotonic() - began < 60
     if hurt == signal.SIGSTOP:
-        assert {process.exitcode for process in others} == {LOST_PEER}
+        # Gloo sees nothing of it. Whoever misses the silent one first ends, and that gloo sees.
+        assert LOST_PEER in {process.exitcode for process in others}
     last.kill()
     last.join()
