@@ -103,13 +103,15 @@ def test_a_lost_process_is_the_end_of_all(
     task = Task(run, root / "data", root / hurt.name, patience=patience, hurt=hurt)
     *others, last = start(task, 3)
     began = time.monotonic()
-    for process in others:
-        process.join(60)
-        # By gloo, which sees that a connection ends; or by the signs of life.
-        assert process.exitcode in (1, LOST_PEER)
-    assert time.monotonic() - began < 60
-    if hurt == signal.SIGSTOP:
-        # Gloo sees nothing of it. Whoever misses the silent one first ends, and that gloo sees.
-        assert LOST_PEER in {process.exitcode for process in others}
-    last.kill()
-    last.join()
+    try:
+        for process in others:
+            process.join(60)
+            # By gloo, which sees that a connection ends; or by the signs of life.
+            assert process.exitcode in (1, LOST_PEER)
+        assert time.monotonic() - began < 60
+        if hurt == signal.SIGSTOP:
+            # Gloo sees nothing of it. Who misses the silent one first ends, and that gloo sees.
+            assert LOST_PEER in {process.exitcode for process in others}
+    finally:  # one that is stopped would be waited for when the tests end
+        last.kill()
+        last.join()
