@@ -50,6 +50,21 @@ def test_claims_of_all_protocols(call: Call, root: Path) -> None:
     assert "[cifar10-small](cifar10-small/claims.md)" in out
 
 
+def test_scales_that_ask_for_other_claims_stand_side_by_side(
+    call: Call, root: Path, theirs: Path, machine: Machine
+) -> None:
+    """`quick` judges one claim alone; its cells of the others are empty."""
+    put(make_plan("table3", "quick", machine), Results(root / "quick"))
+    status, out, err = call("claims", "--results", str(root))
+    assert (status, err) == (0, "")
+    rows = [line.split("|")[-3:-1] for line in out.splitlines() if line.startswith("| `")]
+    assert len(rows) == 20
+    assert [quick.strip() for _, quick in rows].count("–") == 19
+    status, out, err = call("compare", str(theirs), "--results", str(root))
+    assert (status, err) == (0, "")
+    assert "ours, quick" in out
+
+
 def test_claims_where_nothing_has_been_run(call: Call, tmp_path: Path) -> None:
     status, out, _ = call("claims", "--protocol", "cifar10-small", "--results", str(tmp_path))
     assert status == 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
+from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan, make_plan
 from cardinality.host.machine import Machine
 from cardinality.report import plots
@@ -72,3 +73,17 @@ def test_a_table_that_compares_nothing_has_no_plot_of_differences(tmp_path: Path
     )
     _, files = render(plan(str(tmp_path / "two.yaml"), "cifar10"), Results(tmp_path / "results"))
     assert [path.name for path in files if path.suffix == ".png"] == ["two-curves.png"]
+
+
+def test_a_table_of_which_a_scale_trains_nothing_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "layers.yaml").write_text(
+        "title: Two depths\nquestion: Deeper?\nreference: 1x64d\nrows:\n"
+        "  - {layers: 11, label: eleven}\n  - {layers: 20, against: eleven}\n"
+    )
+    table = plan(str(tmp_path / "layers.yaml"), "quick")
+    assert table.runs() == table.select() == []
+    with pytest.raises(UserError, match=r"layers has no such run; .* --seed none, since"):
+        table.select("1x64d")
+    page, files = render(table, Results(tmp_path / "results"))
+    assert "Nothing is trained: this scale states no seeds for these depths." in page
+    assert not [path for path in files if "curves" in path.name]

@@ -202,7 +202,8 @@ class Plan:
             and role in (None, entry.role, entry.role.partition(" ")[0])
             and seed in (None, run.seed)
         }
-        if self.ablation.trains and not chosen:
+        asked = (only, role, seed) != (None, None, None)
+        if self.ablation.trains and asked and not chosen:
             settings = ", ".join(dict.fromkeys(str(entry.row.setting) for entry in self.entries))
             roles = ", ".join(dict.fromkeys(entry.role for entry in self.entries))
             raise UserError(
@@ -213,7 +214,7 @@ class Plan:
 
     def _seeds_in_words(self) -> str:
         seeds = [run.seed for entry in self.entries for run in entry.runs]
-        return f"{min(seeds)} to {max(seeds)}"
+        return f"{min(seeds)} to {max(seeds)}" if seeds else "none, since the scale states none"
 
     def parts(self) -> "tuple[Plan, ...]":
         """The table depth by depth, where every row stands at several; else as a whole."""

@@ -411,18 +411,22 @@ def overview(everything: Sequence[Judged]) -> str:
 
 
 def overview_lines(everything: Sequence[Judged]) -> list[dict[str, str]]:
-    """One line a claim: its text, the paper's own effect, and each protocol's verdict."""
-    first = everything[0]
+    """One line a claim: its text, the paper's own effect, and each protocol's verdict.
+
+    A scale may ask for some of the claims alone; the others have no cell there.
+    """
+    by_scale = {judged.name: {v.claim: v for v in judged.verdicts} for judged in everything}
+    asked = {verdict.claim: verdict for judged in everything for verdict in judged.verdicts}
     lines = []
-    for place, verdict in enumerate(first.verdicts):
+    for verdict in asked.values():
         line = {
             "claim": f"`{verdict.claim}`: {verdict.text}",
             "paper": DASH
             if verdict.evidence.paper is None
             else difference(verdict.evidence.paper, 2),
         }
-        for judged in everything:
-            line[judged.name] = short(judged.verdicts[place])
+        for name, verdicts in by_scale.items():
+            line[name] = short(verdicts[verdict.claim]) if verdict.claim in verdicts else DASH
         lines.append(line)
     return lines
 

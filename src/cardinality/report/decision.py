@@ -93,7 +93,9 @@ def siblings(plan: Plan) -> list[Plan]:
         plans = plans_of(plan.protocol_name)
     except UserError:  # the scale is a file of the user's that lies elsewhere
         return []
-    training = plan.entries[0].runs[0].training
+    if not plan.runs():
+        return []
+    training = plan.runs()[0].training
 
     def alike(entry: Entry) -> Entry:
         if plan.remark is None:

@@ -167,6 +167,8 @@ def _recorded(plans: Sequence[Plan], results: Results) -> tuple[list[Plan], Reco
     wider = [_with_seeds(plan, seeds) for plan in plans]
     joined = replace(wider[0], entries=tuple(entry for plan in wider for entry in plan.entries))
     found = as_recorded(joined, results)
+    if not found.plan.runs():  # nothing is trained at this scale
+        return wider, found
     numerics = found.plan.runs()[0].numerics
     return [plan.with_numerics(numerics) for plan in wider], found
 

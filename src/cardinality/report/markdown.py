@@ -291,6 +291,8 @@ def _state(plan: Plan, done: Done, failed: Failed) -> str:
     runs = plan.runs()
     missing = sum(run.name not in done and run.name not in failed for run in runs)
     gone = sum(run.name in failed for run in runs)
+    if not runs:
+        return "Nothing is trained: this scale states no seeds for these depths."
     if not missing and not gone:
         usual = max(plan.protocol.count(entry.role) for entry in plan.entries)
         fewer = f"; the protocol asks for {usual}" if plan.seeds < usual else ""
@@ -308,7 +310,7 @@ def _state(plan: Plan, done: Done, failed: Failed) -> str:
 def _made(plan: Plan, done: Done) -> list[str]:
     """Machines, numerics, code and data of the runs in a table."""
     records = [done[run.name] for run in plan.runs() if run.name in done]
-    numerics = plan.entries[0].runs[0].numerics
+    numerics = plan.runs()[0].numerics
     sittings = [sitting for record in records for sitting in record.sittings]
     machines = Counter(
         place

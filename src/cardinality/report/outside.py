@@ -204,7 +204,11 @@ def _verdicts(found: Outside) -> str:
     columns = claims_page.columns(found.judged)
     for judged in found.ours:
         ours = {verdict.claim: verdict for verdict in judged.verdicts}
-        texts = [claims_page.verdict_text(ours[verdict.claim]) for verdict in found.judged]
+        # A scale may ask for some of the claims alone.
+        texts = [
+            claims_page.verdict_text(ours[verdict.claim]) if verdict.claim in ours else DASH
+            for verdict in found.judged
+        ]
         columns[f"ours, {judged.name}"] = pd.Series(texts)
     left = len(found.verdicts) - len(found.judged)
     more = f"\n\nOf {left} more of the claims there are no runs." if left else ""

@@ -61,13 +61,14 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
     beside = reference.beside(found)
     page, files = _write(plan, results, table, columns, notes, form, ends, beside)
     files += _draw(found, table, paper, results)
-    epochs = {name: results.epochs(record) for name, record in done.items()}
-    files += canvas.save(
-        lambda figure: plots.curves(plan, epochs, figure),
-        (9, 3.6),
-        results.plots / f"{plan.ablation_name}-curves",
-        plots.curves_data(plan, epochs),
-    )
+    if plan.runs():
+        epochs = {name: results.epochs(record) for name, record in done.items()}
+        files += canvas.save(
+            lambda figure: plots.curves(plan, epochs, figure),
+            (9, 3.6),
+            results.plots / f"{plan.ablation_name}-curves",
+            plots.curves_data(plan, epochs),
+        )
     # Only these may be shown: the photographs are free, the other sets' are not ours to publish.
     if isinstance(plan.protocol.data, Patches):
         images = load_images(plan.protocol.data)

@@ -49,6 +49,10 @@ def read_paper(name: str) -> pd.DataFrame:
         raise UserError(f"{path}: no table: {str(error).splitlines()[0]}") from None
 
 
+# What says of which net a published figure is, and where it stands.
+NAMING = ("source", "data", "setting", "role", "depth", "residual")
+
+
 @dataclass(frozen=True)
 class Published:
     """The paper's figures for a table: where they stand, what they are of, and each line's."""
@@ -87,6 +91,13 @@ def published(plan: Plan) -> Published | None:
     lines = read_paper(plan.ablation.paper)
     if "top1_error" not in lines:
         raise UserError(f"paper: {plan.ablation.paper} has no errors; allowed: a table of errors")
+    if lacking := [name for name in NAMING if name not in lines]:
+        raise UserError(
+            f"paper: {plan.ablation.paper}: {', '.join(lacking)}: is missing; allowed: a table"
+            f" with the columns {', '.join(NAMING)} and the errors"
+        )
+    if lines.empty:
+        raise UserError(f"paper: {plan.ablation.paper} has no line; allowed: one a row, at least")
     ours = plan.protocol.data.title
     data = ours if (lines.data == ours).any() else lines.data.iloc[0]
     lines = lines[lines.data == data]
