@@ -56,13 +56,14 @@ def jobs_here(plan: "Plan", found: "Results", machine: "Machine", asked: int | N
 
     if asked is not None:
         return asked
-    protocol = plan.protocol
-    memory, gpus, macs = memory_per_run(plan.runs(), found), tuple[Gpu, ...](), 0
+    protocol, runs = plan.protocol, plan.runs()
+    batch = runs[0].training.batch if runs else protocol.training.batch
+    memory, gpus, macs = memory_per_run(runs, found), tuple[Gpu, ...](), 0
     if machine.device == "cuda":
         gpus = usable_gpus(machine.resolve(protocol.numerics.precision))
-        macs = max(entry.complexity.macs for entry in plan.entries) * protocol.training.batch
+        macs = max(entry.complexity.macs for entry in plan.entries) * batch
     jobs = side_by_side(machine, protocol.numerics.threads, memory, gpus, macs)
     room = None
     if protocol.data.name == "folders":
-        room = most_side_by_side(largest_batch(protocol.data, protocol.training.batch))
+        room = most_side_by_side(largest_batch(protocol.data, batch))
     return jobs if room is None else max(1, min(jobs, room))

@@ -89,12 +89,14 @@ def _named(runs: "Sequence[Run]") -> str:
 
 def next_command(plan: "Plan", by_make: bool) -> str:
     """The one command that is worth typing after a table is there, if its scale names one."""
+    from cardinality.common import workspace
     from cardinality.experiment.configuration import Protocol
-    from cardinality.experiment.plan import PROTOCOLS, find
+    from cardinality.experiment.plan import ABLATIONS, PROTOCOLS, find
     from cardinality.experiment.reading import load
 
     name, following = plan.ablation_name, plan.protocol.next
-    if following is None:
+    # A question of the user's own lies elsewhere, or is not for that scale.
+    if following is None or name not in workspace.names(ABLATIONS, ".yaml"):
         return ""
     title = load(find(following, PROTOCOLS), Protocol, bases=PROTOCOLS).title
     command = f"cardinality run {name} --protocol {following}"

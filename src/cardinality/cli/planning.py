@@ -97,7 +97,9 @@ def plan_command(
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 5)))
     if plan.remark is not None:
         print(f"\nNote: {plan.remark}.")
-    if plan.ablation.trains:
+    if plan.ablation.trains and not chosen:
+        print("\nNothing is trained: this scale states no seeds for these depths.")
+    elif plan.ablation.trains:
         absent = missing(chosen, found)
         jobs = jobs_here(plan, found, machine, jobs)
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))

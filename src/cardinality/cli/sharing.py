@@ -36,7 +36,8 @@ def check(plan: "Plan", processes: int) -> None:
     Raises:
         UserError: batch norm's groups are not stated, or are too few.
     """
-    training, name = plan.protocol.training, plan.protocol_name
+    runs, name = plan.runs(), plan.protocol_name
+    training = runs[0].training if runs else plan.protocol.training  # --batch is in the runs
     if training.norm_images is None:
         raise UserError(
             f"--gpus {processes}: {name}: training.norm_images: is missing, so batch norm is over"

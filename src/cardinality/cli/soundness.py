@@ -47,7 +47,7 @@ def doctor_command(
             note(f"{name} is left out: {why}")
     else:
         plans = [open_plan(ablation, protocol, None, device, results)[0]]
-    plans = [plan for plan in plans if plan.ablation.trains]
+    plans = [plan for plan in plans if plan.ablation.trains and plan.runs()]
     if not plans:
         raise UserError(f"{ablation or protocol}: trains nothing, so there is nothing to check")
     found = Results(results_root(results) / plans[0].protocol_name)

@@ -103,15 +103,6 @@ def built_with() -> dict[str, str]:
     return {name: str(value) for name, value in found.items() if value is not None}
 
 
-def device_name(machine: Machine) -> str:
-    """What computes, as torch has it: of a GPU's slice (MIG) the slice's own name."""
-    if machine.device == "cpu":
-        return machine.name
-    import torch
-
-    return torch.cuda.get_device_name()
-
-
 def state_of_code() -> Code:
     """What git says of this suite's checkout, or what was written down when it was built.
 

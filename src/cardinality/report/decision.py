@@ -52,12 +52,13 @@ def _single(verdict: Verdict, protocol: str) -> str:
         lowered = f"“{text}”"
     p, _ = ps_text(verdict)
     figures = ""
-    if evidence.p is not None:
+    if evidence.p is not None and evidence.pairs:
         figures = (
             f" ({RULES[verdict.rule]}, {evidence.pairs} seeds: p = {p}; "
             f"{effect_text(evidence.effect)} {evidence.unit})"
         ).replace("= <", "<")
-    state = "final" if verdict.final else f"interim, {verdict.unfinished} runs to go"
+    to_go = f"{verdict.unfinished} run{'s'[: verdict.unfinished != 1]} to go"
+    state = "final" if verdict.final else f"interim, {to_go}"
     return (
         f"**What this decides: {verb} {lowered}**{figures}, at {100 * verdict.level:g} %; {state}."
         " Nothing else here is decided;"

@@ -234,7 +234,10 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
         " Train error is the running average over the last epoch, under augmentation. Params and"
         " MACs are of the whole net, × relative to the same row."
     )
-    notes.append(_what_differences_are(plan))
+    differences = _what_differences_are(plan)
+    if paper is not None:
+        differences += " The paper states no spread, so its Δ has no interval."
+    notes.append(differences)
     if paper is not None:
         notes.append(
             f"The paper's figures are from its {paper.source}, of {paper.data}"
@@ -277,7 +280,7 @@ def _what_differences_are(plan: Plan) -> str:
     return (
         "Our Δ is paired by seed: mean ± half of its 95 % t interval (pairs), in points, over the"
         " seeds that both rows have. One pair has no interval, and each interval stands by itself."
-        f"{without}{beyond} The paper states no spread, so its Δ has no interval."
+        f"{without}{beyond}"
     )
 
 

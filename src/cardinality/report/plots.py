@@ -380,7 +380,9 @@ def is_sweep(plan: Plan) -> bool:
     """Whether the rows differ in cardinality alone, so that C can be an axis."""
     rows = plan.ablation.rows
     matched = plan.ablation.tolerance is not None
-    plain = matched and all(row.residual and row.budget == 1 and not row.deeper for row in rows)
+    plain = matched and all(
+        row.residual and row.budget == 1 and not row.deeper and row.against is None for row in rows
+    )
     return (
         plain
         and plan.ablation.depths is not None

@@ -98,6 +98,8 @@ def published(plan: Plan) -> Published | None:
         )
     if lines.empty:
         raise UserError(f"paper: {plan.ablation.paper} has no line; allowed: one a row, at least")
+    if "top5_error" not in lines:
+        lines = lines.assign(top5_error=math.nan)
     ours = plan.protocol.data.title
     data = ours if (lines.data == ours).any() else lines.data.iloc[0]
     lines = lines[lines.data == data]

@@ -12,10 +12,10 @@ from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
 from cardinality.experiment.configuration import Protocol
-from cardinality.experiment.plan import PROTOCOLS, Plan, find
+from cardinality.experiment.plan import PROTOCOLS, Plan, find, possible_plans
 from cardinality.experiment.reading import load
 from cardinality.report.pages.charts import choice_of, figures_of
-from cardinality.report.pages.gathered import Gathered, TableRead, gather
+from cardinality.report.pages.gathered import NOWHERE, Gathered, TableRead, gather
 from cardinality.report.pages.runs import absent_of, groups_of, left_out_of
 from cardinality.report.pages.shapes import (
     Across,
@@ -271,12 +271,9 @@ def overview_of(results: Path, extra: str | None = None) -> Overview:
 def _waiting(name: str, given: str, claims: Claims) -> tuple[str, str, str]:
     """A protocol that has not begun: its name, its title, and how to begin with it."""
     scale = load(find(given, PROTOCOLS), Protocol, bases=PROTOCOLS)
-    depths = scale.depths.model_dump(exclude_none=True)
-    roles: dict[str, set[str]] = {}
-    for claim in claims.claims:
-        roles.setdefault(claim.table, set()).update(cell.role for cell in claim.cells)
-    first = next((table for table, asked in roles.items() if asked <= depths.keys()), "TABLE")
-    return name, scale.title, f"make {first} PROTOCOL={name}"
+    plans, _ = possible_plans(given, NOWHERE, [claim.table for claim in claims.claims])
+    trained = (plan.ablation_name for plan in plans if plan.runs())
+    return name, scale.title, f"make {next(trained, 'TABLE')} PROTOCOL={name}"
 
 
 def _across(pages: Sequence[Page]) -> tuple[Across, ...]:
