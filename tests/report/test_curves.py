@@ -87,3 +87,24 @@ def test_a_table_of_which_a_scale_trains_nothing_is_counted(tmp_path: Path) -> N
     page, files = render(table, Results(tmp_path / "results"))
     assert "Nothing is trained: this scale states no seeds for these depths." in page
     assert not [path for path in files if "curves" in path.name]
+
+
+def test_sizes_are_an_axis_only_where_each_net_is_of_a_setting_and_all_of_a_depth(
+    tmp_path: Path,
+) -> None:
+    assert plots.is_of_sizes(plan("figure7", "cifar10"))
+    wider = (
+        "title: Wider\nquestion: Wider?\nreference: 1x64d\ntolerance: null\ndepths: [base]\n"
+        "rows:\n  - {setting: 1x64d}\n  - {setting: 1x128d}\n"
+    )
+    for number, (text, expected) in enumerate(
+        [
+            (wider, True),
+            (wider.replace("[base]", "[base, deep]"), False),
+            (wider + "  - {setting: 1x64d, residual: false}\n", False),
+            (wider.replace("  - {setting: 1x128d}\n", ""), False),
+        ]
+    ):
+        path = tmp_path / f"wider{number}.yaml"
+        path.write_text(text)
+        assert plots.is_of_sizes(plan(str(path), "cifar10")) is expected

@@ -376,6 +376,21 @@ def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") ->
     axes.set_title("Training images, by class")
 
 
+def is_of_sizes(plan: Plan) -> bool:
+    """Whether the rows are nets of several sizes at one depth, each of its own setting."""
+    nets = [entry.architecture for entry in plan.entries]
+    same = {(net.depth, net.residual, net.variant) for net in nets}
+    distinct = len({net.setting for net in nets}) == len(nets)
+    models = {entry.row.label for entry in plan.entries}
+    return (
+        plan.ablation.tolerance is None
+        and len(same) == 1
+        and distinct
+        and len(nets) > 1
+        and len(models) <= len(COLOURS)
+    )
+
+
 def is_sweep(plan: Plan) -> bool:
     """Whether the rows differ in cardinality alone, so that C can be an axis."""
     rows = plan.ablation.rows

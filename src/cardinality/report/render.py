@@ -103,7 +103,7 @@ def _draw(
             path,
             plots.sweep_data(table, seeds),
         )
-    if plan.ablation.tolerance is None:
+    if plots.is_of_sizes(plan):
         seeds = seeds_table(plan, found.done)
         return canvas.save(
             lambda figure: plots.by_parameters(plan, table, seeds, figure),
