@@ -98,6 +98,9 @@ def test_a_diverged_run_is_said(machine: Machine, results: Results) -> None:
     page = claims_page.page(judge_protocol(SCALE, results))
     assert "`table3-8x14d-base`: a run of seed 1 diverged and is left out of the mean." in page
     assert "in the trend it ranks last" in page
+    page, _ = render(plan("table3", machine), results)
+    assert "a row. Of 1 run the loss diverged: in no mean.\n" in page
+    assert "Partial" not in page
 
 
 def test_the_csv_has_the_verdicts_links_and_intervals(machine: Machine, results: Results) -> None:

@@ -10,7 +10,7 @@ from cardinality.common import text
 from cardinality.experiment.plan import Numerics, Plan
 from cardinality.host.machine import DEVICE_NAMES
 from cardinality.report.recorded import Recorded
-from cardinality.report.tables import ITSELF, Done, Failed, Published
+from cardinality.report.tables import ITSELF, Done, Published
 
 DASH = "–"
 LEFT = (
@@ -224,10 +224,10 @@ def arithmetic_notes(plan: Plan) -> list[str]:
 
 def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     """Whether the table is whole, what its columns are, and where its figures come from."""
-    plan, done, failed = found.plan, found.done, found.failed
+    plan, done = found.plan, found.done
     evidence = plan.protocol.evidence or "Of what results here are evidence is not stated."
     scale = text.markdown(f"{plan.protocol.title}. {evidence.strip()}")
-    notes = [_state(plan, done, failed), scale]
+    notes = [_state(found), scale]
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
         f" Δ is to {_whose_reference(plan)}."
@@ -290,10 +290,14 @@ def _whether_comparable(plan: Plan, paper: Published) -> str:
     return ", as here; whether nets and recipe are the paper's too, the protocol says."
 
 
-def _state(plan: Plan, done: Done, failed: Failed) -> str:
+def _state(found: Recorded) -> str:
+    """Whether the runs of a table are there; one that diverged has ended, and is no failure."""
+    plan, done, failed, diverged = found.plan, found.done, found.failed, found.diverged
     runs = plan.runs()
     missing = sum(run.name not in done and run.name not in failed for run in runs)
-    gone = sum(run.name in failed for run in runs)
+    gone = sum(run.name in failed and run.name not in diverged for run in runs)
+    lost = sum(run.name in diverged for run in runs)
+    told = f" Of {count_runs(lost)} the loss diverged: in no mean." if lost else ""
     if not runs:
         return "Nothing is trained: this scale states no seeds for these depths."
     if not missing and not gone:
@@ -301,12 +305,13 @@ def _state(plan: Plan, done: Done, failed: Failed) -> str:
         fewer = f"; the protocol asks for {usual}" if plan.seeds < usual else ""
         counts = sorted({len(entry.runs) for entry in plan.entries})
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(plan.seeds)
-        return f"Complete: {len(runs)} runs, {seeds} seed{'s'[: plan.seeds > 1]} a row{fewer}."
+        whole = f"Complete: {len(runs)} runs, {seeds} seed{'s'[: plan.seeds > 1]} a row{fewer}."
+        return whole + told
     parts = [f"{missing} missing"] if missing else []
     parts += [f"{gone} failed"] if gone else []
     return (
         f"**Partial: {len(runs) - missing - gone} of {len(runs)} runs are there,"
-        f" {' and '.join(parts)}.**"
+        f" {' and '.join(parts)}.**{told}"
     )
 
 
