@@ -57,6 +57,8 @@ def compute(
         for number, (part, runs) in enumerate(parts, start=1):
             display = Display(runs, time.seconds * _cost(runs) / _cost(absent))
             summary = compute_all(runs, found, min(jobs, len(runs)), place, display, stop, which)
+            total.done += summary.done
+            total.others += summary.others
             total.failed += summary.failed
             total.stopped = summary.stopped
             if total.stopped:
