@@ -21,7 +21,7 @@ from benchmarks.measure import Step
 from cardinality.architecture.settings import Architecture
 from cardinality.data.device import batches
 from cardinality.data.images import Images, ImageSet
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.nets.layers import Convolution
 from cardinality.nets.network import ResNeXt
 from cardinality.training.numerics import exact_float32

@@ -12,7 +12,7 @@ from benchmarks.contenders import made_images, suite
 from benchmarks.measure import Measurement, Step, Where, in_turns, seconds, single
 from benchmarks.scales import SCALES, runs, where
 from benchmarks.variants import one_batch
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.training.numerics import exact_float32
 from cardinality.training.trainer import Trainer

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.contenders import made_images, plain, suite
 from benchmarks.measure import seconds
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.memory import keep_freed_memory
 
 SECONDS = 5.0  # of measurement

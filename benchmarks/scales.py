@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from benchmarks.measure import Where
 from cardinality.architecture.settings import Role
-from cardinality.experiment.plan import Run, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 
 # What runs on each kind of device: protocol, images a step where not the protocol's (a whole step

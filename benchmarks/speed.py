@@ -49,7 +49,7 @@ from cardinality.data.folders import ClassFolders
 from cardinality.data.loaders import PREFETCH, default_workers
 from cardinality.data.store import load_images
 from cardinality.experiment.datasets import Folders
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine, check_usable, detect
 from cardinality.host.memory import keep_freed_memory, peak, start_peak
 from cardinality.host.provenance import provenance

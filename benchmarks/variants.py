@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.measure import Maker, Step
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.nets.fast import FusedBatchNorm, Packed, Pointwise, faster, pack
 from cardinality.nets.layers import Convolution, replace_layers

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import settings
 
 from cardinality.data.images import Identity
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from cardinality.results.images import Correct, checksum

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cardinality.data.images import Identity
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
@@ -57,6 +58,7 @@ def put(
     results: Results,
     failure: Callable[[int], str | None] = lambda number: None,
     keep: Callable[[int], bool] = lambda number: True,
+    diverged: bool = False,
 ) -> None:
     """Write records with made figures, and which images each got right.
 
@@ -65,6 +67,7 @@ def put(
         results: where to.
         failure: why the run of a number failed, if it did.
         keep: whether there is a record of it at all.
+        diverged: whether those that failed did since their loss diverged.
     """
     identity = Identity("0123456789abcdef", "pixels")
     for number, run in enumerate(plan.runs()):
@@ -89,6 +92,7 @@ def put(
         record = make_record(
             run, identity, epochs, [sitting(1, count)], weights_checksum="fedcba9876543210",
             correct_checksum=checksum(correct.pack()), failure=why,
+            diverged=diverged and why is not None,
         )  # fmt: skip
         made = {"seconds": 3.0, "finished": "2026-01-01T00:00:00+00:00", "failure": why}
         results.write(record.model_copy(update=made), epochs, None if why else correct)

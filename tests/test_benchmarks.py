@@ -14,7 +14,8 @@ from benchmarks.measure import Measurement, Where, failed, in_turns
 from benchmarks.neighbours import PATIENCE, side_by_side
 from benchmarks.report import write
 from benchmarks.variants import variants
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.host.provenance import provenance
 from cardinality.nets.network import ResNeXt

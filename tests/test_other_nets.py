@@ -8,7 +8,8 @@ import pytest
 from cardinality.architecture.names import NETS
 from cardinality.architecture.settings import Architecture
 from cardinality.experiment.configuration import Ablation, Protocol
-from cardinality.experiment.plan import ABLATIONS, PROTOCOLS, find, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.places import ABLATIONS, PROTOCOLS, find
 from cardinality.experiment.reading import load
 from cardinality.host.machine import Machine
 from tests.places import ROOT

@@ -15,7 +15,7 @@ import scipy.stats
 from cardinality.architecture.complexity import Complexity, block_parameters, complexity
 from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.readme import filled
 from cardinality.report.render import render

@@ -6,7 +6,7 @@ import pytest
 from cardinality.analysis.claims import Claims, read_claims
 from cardinality.analysis.ledger import cell_of
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from tests.places import ROOT
 

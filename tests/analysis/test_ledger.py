@@ -9,7 +9,8 @@ from cardinality.analysis.ledger import analyse, ledger, outcomes_of, paper_figu
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Runs
 from cardinality.analysis.verdicts import Verdict
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from tests.analysis.made import A, made
 

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from cardinality.analysis.power import page_alternative, page_power
-from cardinality.analysis.trials import Trials, measured_power, trials
+from tests.trials import Trials, measured_power, trials
 
 MEANS, DEVIATION = (0.0, -0.7, -1.0, -1.1, -1.3), 0.5
 

@@ -22,7 +22,7 @@ from cardinality.architecture.complexity import (
 )
 from cardinality.architecture.settings import Architecture, Setting, Stem
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import OtherScaleError, make_plan
+from cardinality.experiment.grid import OtherScaleError, make_plan
 from cardinality.host.machine import Machine
 from cardinality.nets.network import Bottleneck, ResNeXt
 from cardinality.report.tables import read_paper

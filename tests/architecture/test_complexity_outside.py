@@ -21,7 +21,7 @@ from cardinality.architecture.settings import (
     Architecture,
     Setting,
 )
-from cardinality.experiment.plan import OtherScaleError, make_plan
+from cardinality.experiment.grid import OtherScaleError, make_plan
 from cardinality.host.machine import Machine
 from cardinality.nets.network import ResNeXt
 from tests.comparison import count_macs, count_parameters, on_meta, rows_at_the_papers_depths

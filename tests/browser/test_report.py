@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cardinality.experiment.plan import PROTOCOLS
+from cardinality.experiment.places import PROTOCOLS
 from cardinality.report.pages.serve import make_server
 from cardinality.report.pages.write import write_report
 from cardinality.results.epochs import Epoch, write_epochs

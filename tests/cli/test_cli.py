@@ -14,7 +14,8 @@ from cardinality.cli.options import parse_duration
 from cardinality.common.errors import UserError
 from cardinality.data.images import Identity
 from cardinality.execution import probe
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine, detect
 from cardinality.results import manifest
 from cardinality.results.estimate import START_UP, Estimate, Rate, duration, estimate
@@ -239,7 +240,8 @@ def test_what_the_repository_brings_is_shown_until_the_user_begins(
     status, out, _ = call(*arguments)
     assert status == 0
     assert "3 of 4 runs come with the repository, made on a CPU" in out
-    assert "To compute the others here: .venv/bin/cardinality run two --protocol tiny" in out
+    command = f"cardinality run {files[0]} --protocol {files[1]}"
+    assert f"To compute the others here: .venv/bin/{command}" in out
     assert "Partial: 3 of 4" in out
     # In another folder the repository brings nothing.
     _, out, _ = call(*arguments, "--results", str(tmp_path / "mine"), "--stop-after", "0s")

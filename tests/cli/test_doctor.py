@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from cardinality.cli import doctor
 from cardinality.cli.app import main
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Numerics, Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Machine
 
 

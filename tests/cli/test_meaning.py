@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from tests.cli.conftest import Call
@@ -117,6 +117,27 @@ def test_two_results(call: Call, root: Path, tmp_path: Path, machine: Machine) -
     assert all(cell["mean"] == pytest.approx(3, abs=0.2) for cell in found["cells"])
 
 
+def test_two_results_name_each_net_so_that_it_is_told_from_the_others(
+    call: Call, tmp_path: Path, machine: Machine
+) -> None:
+    """Nets of one setting and depth, and one net by two recipes."""
+    nets = make_plan("resnet-shortcuts", "resnet-cifar10-small", machine, 1)
+    slower = make_plan("resnet-shortcuts", "resnet-cifar10-small", machine, 1, batch=64)
+    folder = tmp_path / "a" / "resnet-cifar10-small"
+    for plan in (nets, slower):
+        put(plan, Results(folder), lambda _: 10.0)
+    _, out, _ = call("compare", str(folder), str(folder), "--margin", "0.5", "--json")
+    names = [cell["net"] for cell in json.loads(out)[0]["cells"]]
+    assert len(set(names)) == 8
+    assert "1x64d, depth 56, basic, shortcut A, batch 64, rate 0.2" in names
+    assert "1x64d, depth 56, basic, no shortcuts, batch 128, rate 0.4" in names
+    other = tmp_path / "b" / "cifar10-small"
+    put(make_plan("table3", "cifar10-small", machine, 1), Results(other), lambda _: 10.0)
+    status, out, _ = call("compare", str(folder), str(other), "--margin", "0.5")
+    assert status == 0
+    assert "No net of one recipe has a common seed in both: nothing is compared." in out
+
+
 def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cardinality.execution.probe.WORTH", float("inf"))
     arguments = ("plan", "table3", "--detect", "0.5", "--device", "cpu")
@@ -129,6 +150,10 @@ def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "cifar10-small, borrowed" in out
     _, out, _ = call(*arguments, *own, "--results", str(root / "none"))
     assert "**No deviation is known**" in out
+    shipped = ("plan", "table4", "--detect", "0.5", "--device", "cpu", "--protocol", "quick")
+    _, out, _ = call(*shipped, "--results", str(root / "none"))
+    assert "the reference sample of quick, the same nets and data with other seeds." in out
+    assert "no deviation" not in out
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from cardinality.cli.app import main
 from cardinality.cli.parts import next_command
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 

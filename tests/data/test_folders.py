@@ -20,7 +20,7 @@ from cardinality.data.resident import ResidentImages
 from cardinality.data.streamed import Choices, Decoder, StreamedImages
 from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Folders
-from cardinality.experiment.plan import Numerics, Run
+from cardinality.experiment.run import Numerics, Run
 from cardinality.training.checkpoint import restore, train
 from cardinality.training.ends import Stopped
 from cardinality.training.sittings import Watch
@@ -226,7 +226,7 @@ def test_stopped_and_resumed_run_ends_with_the_same_bits(root: Path, tmp_path: P
 
 @needs("imagenette128/train")
 def test_the_real_set(tmp_path: Path) -> None:
-    from cardinality.experiment.plan import make_plan
+    from cardinality.experiment.grid import make_plan
     from cardinality.host.machine import Machine
 
     data = make_plan("table3", "imagenette128", Machine("cpu", "x", 2, False)).protocol.data

@@ -8,7 +8,7 @@ from cardinality.common.errors import UserError
 from cardinality.data import loaders
 from cardinality.data.loaders import LABELS, Loaders, fitting, largest_batch, most_side_by_side
 from cardinality.execution import beforehand
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.grid import make_plan
 from cardinality.host import limits
 from cardinality.host.machine import Machine
 

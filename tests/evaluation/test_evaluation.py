@@ -27,7 +27,8 @@ from cardinality.evaluation.record import interval
 from cardinality.evaluation.views import Crops, stream
 from cardinality.execution.worker import compute
 from cardinality.experiment.datasets import Patches
-from cardinality.experiment.plan import Numerics, Plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Numerics
 from cardinality.host import kernel
 from cardinality.host.machine import Machine
 from cardinality.nets.network import build

@@ -15,7 +15,7 @@ from cardinality.data.folders import ClassFolders, find_folders
 from cardinality.data.listing import scan
 from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Folders
-from cardinality.experiment.plan import Numerics, Run
+from cardinality.experiment.run import Numerics, Run
 from cardinality.training.checkpoint import train
 from cardinality.training.sittings import Watch
 from cardinality.training.trainer import Trainer

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from cardinality.architecture.names import Options
 from cardinality.common.errors import UserError
 from cardinality.evaluation.responses import responses
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.nets.network import build
 from tests.comparison import images, randomise
 

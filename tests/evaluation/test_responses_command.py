@@ -13,7 +13,9 @@ from cardinality.data.checks import labelled
 from cardinality.evaluation.responses import responses
 from cardinality.evaluation.views import Crops, stream
 from cardinality.execution.worker import compute
-from cardinality.experiment.plan import Numerics, Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import detect
 from cardinality.nets.network import build
 from tests.made_images import noise, write_split

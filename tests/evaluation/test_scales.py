@@ -17,7 +17,7 @@ from cardinality.evaluation.among import chosen, labelled_by_name
 from cardinality.evaluation.counting import count_errors
 from cardinality.evaluation.scales import PAPER, Scales, collate, parse
 from cardinality.evaluation.views import stream
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.nets.network import build
 from tests.comparison import randomise
 from tests.made_images import DATA, needs, noise, write_split

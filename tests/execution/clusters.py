@@ -13,7 +13,7 @@ from cardinality.execution.driver import Driver, Summary
 from cardinality.execution.job import Order
 from cardinality.execution.slurm import Slurm, job_of
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.results.folder import Results
 from tests.execution import fakes
 from tests.execution.fake_slurm import Job, Scheduler, until

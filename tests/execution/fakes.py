@@ -21,7 +21,8 @@ from cardinality.execution.display import Display
 from cardinality.execution.driver import compute_with, missing
 from cardinality.execution.executors import Pool
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import Run, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.host.provenance import Place
 from cardinality.results.folder import Results

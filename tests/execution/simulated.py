@@ -20,7 +20,7 @@ from cardinality.execution.contract import Progress, Report
 from cardinality.execution.driver import Driver
 from cardinality.execution.holds import LEASE, RENEWED, Hold, Holds, Server
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.processes import Identity
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results

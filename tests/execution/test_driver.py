@@ -18,7 +18,9 @@ from cardinality.execution import driver
 from cardinality.execution.contract import Broken, Progress, Report
 from cardinality.execution.driver import Driver, Summary, compute_with, missing
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import Plan, Run, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import detect
 from cardinality.results.folder import Results
 from cardinality.results.records import make_record

@@ -19,7 +19,8 @@ from cardinality.execution import holds
 from cardinality.execution.attempt import attempt
 from cardinality.execution.contract import Report
 from cardinality.execution.holds import LEASE, RENEWED, Hold, Holder, Holds, Server
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.processes import Identity, identity
 from cardinality.host.provenance import Place
 from cardinality.results.folder import Results

@@ -8,7 +8,8 @@ from cardinality.common.errors import UserError
 from cardinality.execution import worker
 from cardinality.execution.contract import Broken, Report
 from cardinality.execution.driver import missing
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from tests.tiny import PLACE, TINY_PROTOCOL

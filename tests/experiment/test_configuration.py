@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import Ablation, Protocol
-from cardinality.experiment.plan import PROTOCOLS, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.reading import load
 from cardinality.host.machine import Machine
 from tests.places import ROOT

@@ -12,7 +12,10 @@ from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Training
 from cardinality.experiment.datasets import Cifar, Folders, Patches
-from cardinality.experiment.plan import PROTOCOLS, Numerics, Plan, find, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Machine, detect
 from cardinality.report.tables import published
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
@@ -174,6 +177,56 @@ def test_every_line_has_its_reference_and_the_papers_figure(machine: Machine) ->
     assert (deeper.architecture.depth, reference.architecture.depth) == (38, 20)
 
 
+def test_a_row_is_compared_with_the_one_that_it_names_whatever_its_depth(
+    machine: Machine, tmp_path: Path
+) -> None:
+    path = tmp_path / "named.yaml"
+    path.write_text(
+        "title: Named\nquestion: Deeper?\nreference: 1x64d\nrows:\n"
+        "  - {setting: 1x64d, label: shallow, depth: base}\n"
+        "  - {setting: 32x4d, label: paths, depth: deep, against: shallow}\n"
+        "  - {setting: 2x40d, label: same, depth: deep, against: paths}\n"
+    )
+    plan = make_plan(str(path), "quick", machine)
+    found = [(each.row.label, plan.reference(each)) for each in plan.entries]
+    assert {label: other.row.label for label, other in found if other is not None} == {
+        "shallow": "shallow",
+        "paths": "shallow",
+        "same": "paths",
+    }
+
+
+def test_one_row_is_chosen_by_its_setting_or_by_its_label(machine: Machine) -> None:
+    plan = make_plan("tricks", "cifar10-tricks", machine, 1)
+    assert len(plan.select("1x64d")) == 5
+    (run,) = plan.select("SE-ResNeXt")
+    assert (str(run.architecture.setting), run.architecture.squeeze) == ("32x4d", True)
+    with pytest.raises(UserError, match=r'allowed: --only 1x64d, 32x4d, "ResNet", .*"SE-ResNeXt"'):
+        plan.select("8x14d")
+    with pytest.raises(UserError, match="setting 'SE-Resnext'"):
+        plan.select("SE-Resnext")
+
+
+def test_a_plan_knows_what_to_type_for_it(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_plan("table3", "quick", machine).typed == ("table3", "quick")
+    own = tmp_path / "quick.yaml"  # of a known name, and another file
+    own.write_text("based_on: quick\ntitle: Mine\n")
+    monkeypatch.chdir(tmp_path)
+    assert make_plan("table3", "quick.yaml", machine).typed == ("table3", "quick.yaml")
+    known = str(find("quick", PROTOCOLS))
+    assert make_plan("table3", known, machine).typed == ("table3", "quick")
+
+
+def test_other_seeds_than_the_stated_ones_have_files_of_their_own(machine: Machine) -> None:
+    assert make_plan("table3", "quick", machine).files == "table3"
+    assert make_plan("table3", "quick", machine, 2).files == "table3"
+    assert make_plan("table3", "quick", machine, 3, first_seed=1000).files == (
+        "table3-seeds1000to1002"
+    )
+
+
 def test_the_numerics_can_be_those_of_another_machine(tiny: Plan) -> None:
     run = tiny.runs()[0]
     other = tiny.with_numerics(replace(run.numerics, device="cuda", precision="bfloat16"))
@@ -242,7 +295,7 @@ def test_planning_and_rendering_import_no_torch() -> None:
         "import sys, cardinality.cli.app;"
         "import cardinality.report.render, cardinality.execution.driver;"
         "from cardinality.host.machine import detect;"
-        "from cardinality.experiment.plan import make_plan;"
+        "from cardinality.experiment.grid import make_plan;"
         "make_plan('table3', 'quick', detect('cpu')); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,8 +17,11 @@ from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
 from cardinality.experiment.configuration import Ablation, Protocol, Training
 from cardinality.experiment.datasets import Cifar, DataSpec, Patches
-from cardinality.experiment.plan import PROTOCOLS, OtherScaleError, Plan, Run, make_plan
+from cardinality.experiment.grid import OtherScaleError, make_plan
+from cardinality.experiment.places import PROTOCOLS
+from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.training.schedule import scheduler
 from cardinality.training.trainer import Trainer
@@ -108,7 +111,7 @@ def test_only_the_deepest_nets_warm_up() -> None:
 
 def test_planning_needs_no_torch() -> None:
     code = (
-        "import sys; from cardinality.experiment.plan import make_plan, Machine;"
+        "import sys; from cardinality.experiment.grid import make_plan, Machine;"
         "make_plan('table3', 'imagenet', Machine('cpu', 'x', 2, False));"
         "import cardinality.data.store; sys.exit('torch' in sys.modules)"
     )

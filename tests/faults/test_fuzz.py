@@ -28,7 +28,7 @@ from cardinality.common.errors import UserError
 from cardinality.common.text import line
 from cardinality.data.decoding import decode
 from cardinality.experiment.configuration import Ablation, Protocol
-from cardinality.experiment.plan import PROTOCOLS
+from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.reading import load
 from cardinality.results import manifest
 from cardinality.results.epochs import read_epochs

@@ -13,7 +13,7 @@ from torch.nn.functional import batch_norm, cross_entropy
 
 from cardinality.architecture.names import Options
 from cardinality.architecture.settings import Block
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import detect
 from cardinality.nets.fast import (
     FusedBatchNorm,

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from cardinality.data.images import Identity
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
 from cardinality.results.images import Correct, TestImages, checksum

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cardinality.experiment.plan import Plan, Run, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.report import claims_page
 from cardinality.report.bits import agreements, pictures
@@ -100,6 +102,20 @@ def test_a_diverged_run_is_said(machine: Machine, results: Results) -> None:
     assert "in the trend it ranks last" in page
     page, _ = render(plan("table3", machine), results)
     assert "a row. Of 1 run the loss diverged: in no mean.\n" in page
+    assert "Partial" not in page
+
+
+def test_a_line_of_which_every_run_diverged_says_so(machine: Machine, results: Results) -> None:
+    put(plan("table3", machine), results, lambda r: None if r.seed else falling(r))
+    page, files = render(plan("table3", machine), results)
+    assert "| 1 of 3, 2 diverged |" in page
+    assert "failed" not in page
+    table = pd.read_csv(next(path for path in files if path.name == "table3.csv"))
+    assert (set(table.failed), set(table.diverged)) == ({0}, {2})
+    again = workspace_of(results.folder.parents[1] / "again")
+    put(plan("residual", machine), again, lambda _: None)
+    page, _ = render(plan("residual", machine), again)
+    assert " diverged |" in page
     assert "Partial" not in page
 
 
@@ -289,6 +305,7 @@ def test_what_is_to_be_detected_needs_seeds_and_time(
         assert few.needed.seeds is not None
         assert many.needed.seeds is not None
         assert 3 <= few.needed.seeds <= many.needed.seeds
+    assert {demand.needed.spread.whose for demand in small if demand.needed.spread} == {SCALE}
     # The first three seeds are there.
     many = small[0]
     assert len(many.runs) == len(many.needed.cells) * (int(many.needed.seeds or 0) - 3)

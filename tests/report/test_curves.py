@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
-from cardinality.report import plots
+from cardinality.report import curves, plots
+from cardinality.report.canvas import STYLE, titled
 from cardinality.report.render import render
 from cardinality.results.folder import Results
 
@@ -32,13 +35,13 @@ def made(table: Plan) -> dict[str, list[dict[str, float]]]:
 def test_of_a_sweep_the_ends_are_drawn_at_each_depth() -> None:
     """ResNet-50 against ResNeXt-50 32x4d, and the same at 101 layers, as in the paper."""
     table = plan("table3", "imagenet")
-    found = plots.curves_data(table, made(table))
+    found = curves.data(table, made(table))
     assert list(found.groupby(["depth", "line"], sort=False).groups) == [
         (50, "1x64d"), (50, "32x4d"), (101, "1x64d"), (101, "32x4d"),
     ]  # fmt: skip
     assert list(found.top1_error) == [50.0, 40.0] * 4
     figure = Figure()
-    plots.curves(table, made(table), figure)
+    curves.draw(table, made(table), figure)
     left, right = figure.axes
     assert [axes.get_title() for axes in (left, right)] == ["depth 50", "depth 101"]
     # Training error broken, test error whole.
@@ -47,9 +50,40 @@ def test_of_a_sweep_the_ends_are_drawn_at_each_depth() -> None:
 
 def test_curves_are_means_over_seeds() -> None:
     table = plan("table3", "cifar10-small")
-    found = plots.curves_data(table, made(table))
+    found = curves.data(table, made(table))
     assert set(found.n) == {5}
     assert list(found.train_error) == pytest.approx([52.0] * len(found))
+
+
+def test_every_line_is_drawn_however_many_there_are() -> None:
+    """Ten rows at one depth are more than there are colours: a panel for each setting."""
+    table = plan("tricks", "cifar10-tricks")
+    found = curves.data(table, made(table))
+    lines = found.groupby("panel").line.nunique().to_dict()
+    assert lines == {"depth 11, 1x64d": 5, "depth 11, 32x4d": 5}
+    assert set(found.line) == {row.label for row in table.ablation.rows}
+
+
+def test_where_depths_are_compared_plain_nets_stand_beside_residual_ones() -> None:
+    table = plan("resnet-table6", "resnet-cifar10-small")
+    found = curves.data(table, made(table))
+    lines = {panel: list(part.line.unique()) for panel, part in found.groupby("panel")}
+    assert lines == {
+        "without shortcuts": ["plain-20", "plain-56"],
+        "with shortcuts": ["ResNet-20", "ResNet-56"],
+    }
+    shortcuts = plan("resnet-shortcuts", "resnet-cifar10-small")
+    assert [panel.title for panel in curves.panels_of(shortcuts)] == ["depth 56"]
+
+
+def test_a_long_title_is_broken_where_the_figure_ends() -> None:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(8, 4))
+        titled(figure, "long words " * 20)
+        figure.draw_without_rendering()
+    assert figure._suptitle is not None  # type: ignore[attr-defined]
+    box = figure._suptitle.get_window_extent()  # type: ignore[attr-defined]
+    assert 0 < box.x0 < box.x1 < figure.bbox.width
 
 
 @pytest.mark.parametrize("there", [0, 1])
@@ -58,7 +92,7 @@ def test_a_depth_without_runs_does_not_take_the_others_scale_away(there: int) ->
     depth = (11, 20)[there]
     only = {entry.runs[0].name for entry in table.entries if entry.architecture.depth == depth}
     figure = Figure()
-    plots.curves(table, {k: v for k, v in made(table).items() if k in only}, figure)
+    curves.draw(table, {k: v for k, v in made(table).items() if k in only}, figure)
     figure.draw_without_rendering()
     labels = [any(tick.get_text() for tick in axes.get_yticklabels()) for axes in figure.axes]
     shown = [axes.yaxis.get_tick_params()["labelleft"] for axes in figure.axes]

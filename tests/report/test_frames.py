@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from cardinality import UserError, load_results
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from cardinality.results.images import TestImages

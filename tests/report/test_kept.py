@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine, detect
 from cardinality.report.kept import keep, recall
 from cardinality.results.folder import Results

@@ -7,13 +7,15 @@ import http.client
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import PROTOCOLS
+from cardinality.experiment.places import PROTOCOLS
+from cardinality.report.judged import judge_protocol
 from cardinality.report.pages.content import overview_of, page_of
 from cardinality.report.pages.figures import ticks
 from cardinality.report.pages.gathered import gather
@@ -347,3 +349,46 @@ def test_watching_reads_records_again_only_when_one_has_changed(
     _, after = ask(served, "/made/progress")
     assert "20 of 30 runs" in before
     assert "21 of 30 runs" in after
+
+
+def test_page_and_ledger_judge_the_same_runs(protocol: Path, results: Path) -> None:
+    """One table in one precision and another in another: neither mixes them, and both say so."""
+    folder = Results(results / "made")
+    put(plan_of("table3", protocol), folder)
+    residual = plan_of("residual", protocol)
+    other = replace(residual.runs()[0].numerics, precision="bfloat16")
+    put(residual.with_numerics(other), folder)
+    gathered, judged = gather("made", results), judge_protocol("made", folder)
+    assert gathered.judged.verdicts == judged.verdicts
+    page = page_of(gathered)
+    assert page.unjudged == judged.found.others == len(residual.runs())
+    told = f"In no verdict, because .* are others than those of most: {page.unjudged} runs"
+    write_report(results)
+    for name in ("index.html", "report.md"):
+        assert re.search(told, (results / "made" / name).read_text())
+
+
+def test_a_table_whose_rows_name_what_they_are_compared_with(protocol: Path, results: Path) -> None:
+    (protocol.parents[1] / "wide.yaml").write_text(
+        "title: Wide\nquestion: Wider?\nreference: 32x4d\ntolerance: null\ndepths: [base]\nrows:\n"
+        "  - {setting: 32x4d, label: narrow}\n  - {setting: 32x8d, against: narrow}\n"
+    )
+    protocol.write_text(protocol.read_text() + "ablations: [table3, wide]\n")
+    put(plan_of("wide", protocol), Results(results / "made"))
+    table = next(each for each in page_of(gather("made", results)).tables if each.name == "wide")
+    assert [line.against for line in table.lines] == ["", "narrow"]
+    assert "Δ is to the row that is named before it" in table.notes[0]
+    write_report(results)
+    assert "<td>narrow</td>" in (results / "made/index.html").read_text()
+    assert "| narrow |" in (results / "made/report.md").read_text()
+
+
+def test_a_run_that_diverged_has_ended(protocol: Path, results: Path) -> None:
+    made = Results(results / "made")
+    put(plan_of("table3", protocol), made, lambda n: "loss nan" if n == 0 else None, diverged=True)
+    page = page_of(gather("made", results))
+    table = next(each for each in page.tables if each.name == "table3")
+    assert table.whole
+    assert table.state == "Complete: 30 runs; of 1 the loss diverged"
+    assert page.done == 30
+    assert [(line.n, line.failed, line.diverged) for line in table.lines].count((2, 0, 1)) == 1

@@ -10,7 +10,9 @@ import pytest
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.outsiders import parse
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Plan, Run, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.report import reference
 from cardinality.report.detect import demands

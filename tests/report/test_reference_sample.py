@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from cardinality.analysis.outcomes import Floats
-from cardinality.analysis.trials import measured_power, trials
-from cardinality.experiment.plan import make_plan
+from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from cardinality.report import reference
 from tests.places import ROOT
+from tests.trials import measured_power, trials
 
 MACHINE = Machine("cpu", "any", 2, bfloat16=True, kernel=True)
 SETTINGS = ["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Plan, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.results.cost import costs, known
 
 # Hours of pycls's model zoo on 8 V100, 100 epochs: the rates are fitted on depth 50 alone.

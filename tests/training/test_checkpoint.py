@@ -16,7 +16,8 @@ from cardinality.data.images import Images, ImageSet
 from cardinality.data.store import load_images
 from cardinality.execution.worker import begin, compute
 from cardinality.experiment.datasets import Patches
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.results.epochs import read_epochs
 from cardinality.results.folder import Results
 from cardinality.results.progress import Header, Unsound, read_checkpoint, write_checkpoint

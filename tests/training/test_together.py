@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.processes import LOST_PEER
 from cardinality.results.progress import read_header
 from tests.training.together import Task, outcomes, start

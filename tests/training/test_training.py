@@ -14,7 +14,8 @@ from cardinality.data.images import Images
 from cardinality.data.store import load_images
 from cardinality.experiment.configuration import Steps, Training
 from cardinality.experiment.datasets import Patches
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Precision
 from cardinality.nets.network import build
 from cardinality.results.progress import read_header

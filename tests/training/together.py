@@ -14,7 +14,7 @@ from cardinality.data.store import load_images
 from cardinality.execution import together
 from cardinality.execution.together import join
 from cardinality.execution.worker import begin
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.launched import Launched
 from cardinality.training.checkpoint import train
 from cardinality.training.ends import Stopped

@@ -23,7 +23,7 @@ from cardinality.experiment.configuration import (
     SettingText,
     role_of,
 )
-from cardinality.experiment.plan import protocols_of
+from cardinality.experiment.grid import protocols_of
 from cardinality.experiment.reading import load
 
 Family = Literal["primary", "secondary"]

@@ -19,7 +19,7 @@ from cardinality.analysis.claims import (
 )
 from cardinality.analysis.comparisons import effect
 from cardinality.analysis.contrasts import Contrast, of_figures
-from cardinality.analysis.outcomes import Cell, Outcomes, blocks
+from cardinality.analysis.outcomes import Cell, Figure, Outcomes, blocks
 from cardinality.analysis.power import (
     POWER,
     Spread,
@@ -157,7 +157,7 @@ def _paired(question: _Question, contrast: Contrast, sign: int, power: float) ->
     if sought is None:
         theirs = of_figures(contrast, question.paper)
         sought = None if theirs is None else sign * theirs
-    known = _paired_spread(question, contrast)
+    known = paired_spread(question.runs, contrast, question.claim.table, question.claim.figure)
     seeds: int | None = None
     if sought is not None and known is not None:
         seeds = t_seeds(sought, known.upper, question.level, question.fewest, power)
@@ -166,11 +166,14 @@ def _paired(question: _Question, contrast: Contrast, sign: int, power: float) ->
     return Needed(name, cells, sought, known, question.level, power, seeds, why)
 
 
-def _paired_spread(question: _Question, contrast: Contrast) -> Spread | None:
-    for each in question.runs:
-        outcomes = each.outcomes.get(question.claim.table)
+def paired_spread(
+    runs: Sequence[Runs], contrast: Contrast, table: str, figure: Figure
+) -> Spread | None:
+    """The deviation of a contrast over seeds, of the first runs that have two of its cells."""
+    for each in runs:
+        outcomes = each.outcomes.get(table)
         if outcomes is not None:
-            found = effect(contrast, outcomes, question.claim.figure)
+            found = effect(contrast, outcomes, figure)
             known = spread_of(found.extended or found.over, each.whose)
             if known is not None:
                 return known

@@ -43,7 +43,9 @@ def protocols(results: Path, only: str | None) -> list[Path]:
         UserError: there are none, or none of that name.
     """
     folders = [path for path in sorted(results.glob("*")) if (path / "runs").is_dir()]
-    chosen = [path for path in folders if only in (None, path.name)]
+    # A protocol's file stands for the folder of its name.
+    name = Path(only).stem if only is not None and Path(only).suffix in (".yaml", ".yml") else only
+    chosen = [path for path in folders if name in (None, path.name)]
     if not chosen:
         there = ", ".join(path.name for path in folders) or "none"
         raise UserError(f"{results}: no results of {only or 'any protocol'}; there are: {there}")

@@ -16,7 +16,7 @@ from cardinality.common.workspace import workspace
 if TYPE_CHECKING:
     from cardinality.execution.cluster import Cluster
     from cardinality.execution.driver import Summary
-    from cardinality.experiment.plan import Run
+    from cardinality.experiment.run import Run
     from cardinality.results.folder import Results
 
 # Seconds between two looks of `status --watch`.
@@ -110,7 +110,7 @@ def status_command(
 ) -> None:
     """Say which runs are running, queued, stopped, lost, failed or done, from any shell."""
     from cardinality.execution.state import STATES, states
-    from cardinality.experiment.plan import PROTOCOLS, find
+    from cardinality.experiment.places import PROTOCOLS, find
     from cardinality.results.folder import Results
 
     name = find(protocol, PROTOCOLS).stem

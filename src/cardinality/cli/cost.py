@@ -27,7 +27,8 @@ def show_costs(
     """
     from tabulate import tabulate
 
-    from cardinality.experiment.plan import ABLATIONS, make_plan
+    from cardinality.experiment.grid import make_plan
+    from cardinality.experiment.places import ABLATIONS
     from cardinality.results.cost import costs, known
     from cardinality.results.folder import Results
 

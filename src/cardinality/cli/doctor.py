@@ -19,7 +19,8 @@ from cardinality.data.loaders import fitting, largest_batch
 from cardinality.data.store import prepare
 from cardinality.execution import beforehand
 from cardinality.experiment.configuration import Protocol, Steps
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host import limits
 from cardinality.host.machine import Machine
 from cardinality.host.processes import check_sockets

@@ -33,7 +33,7 @@ from cardinality.common.errors import UserError
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
-    from cardinality.experiment.plan import Run
+    from cardinality.experiment.run import Run
     from cardinality.host.launched import Launched
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results

@@ -48,7 +48,7 @@ def _show(page: str, files: Sequence[Path]) -> None:
 def _folders(root: Path) -> "list[Results]":
     """The results of every protocol that has records and whose file is known."""
     from cardinality.common.workspace import names
-    from cardinality.experiment.plan import PROTOCOLS
+    from cardinality.experiment.places import PROTOCOLS
     from cardinality.results.folder import Results
 
     known = {*names(PROTOCOLS, ".yaml")}
@@ -62,7 +62,7 @@ def _folders(root: Path) -> "list[Results]":
 
 def _judged(root: Path, protocol: str) -> "Judged":
     """One protocol's claims; deviations that it lacks are borrowed from the others."""
-    from cardinality.experiment.plan import PROTOCOLS, find
+    from cardinality.experiment.places import PROTOCOLS, find
     from cardinality.report.judged import judge_protocol
     from cardinality.results.folder import Results
 

@@ -35,7 +35,7 @@ def open_plan(
     Raises:
         UserError: one of them cannot be read or planned.
     """
-    from cardinality.experiment.plan import make_plan
+    from cardinality.experiment.grid import make_plan
     from cardinality.host.machine import detect
     from cardinality.results.folder import Results
 

@@ -7,7 +7,8 @@ from cardinality.common.text import line
 
 if TYPE_CHECKING:
     from cardinality.execution.driver import Summary
-    from cardinality.experiment.plan import Plan, Run
+    from cardinality.experiment.plan import Plan
+    from cardinality.experiment.run import Run
     from cardinality.host.launched import Launched
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
@@ -93,7 +94,7 @@ def next_command(plan: "Plan", by_make: bool) -> str:
     """The one command that is worth typing after a table is there, if its scale names one."""
     from cardinality.common import workspace
     from cardinality.experiment.configuration import Protocol
-    from cardinality.experiment.plan import ABLATIONS, PROTOCOLS, find
+    from cardinality.experiment.places import ABLATIONS, PROTOCOLS, find
     from cardinality.experiment.reading import load
 
     name, following = plan.ablation_name, plan.protocol.next

@@ -20,7 +20,8 @@ from cardinality.cli.options import (
 from cardinality.common.errors import UserError
 
 if TYPE_CHECKING:
-    from cardinality.experiment.plan import Plan, Run
+    from cardinality.experiment.plan import Plan
+    from cardinality.experiment.run import Run
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
 

@@ -16,7 +16,8 @@ import numpy as np
 from cardinality.cli.doctor import Finding
 from cardinality.experiment.configuration import Steps
 from cardinality.experiment.datasets import DataSpec, Folders, Patches
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine, Precision
 from cardinality.host.processes import end_with_parent, how_it_ended, start_shielded
 from cardinality.host.provenance import Place, provenance

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cardinality.experiment.configuration import Training
     from cardinality.experiment.datasets import DataSpec
-    from cardinality.experiment.plan import Numerics
+    from cardinality.experiment.run import Numerics
     from cardinality.nets.network import ResNeXt
     from cardinality.results.folder import Results
     from cardinality.results.records import Record
@@ -118,7 +118,7 @@ def _of_table(
 ) -> "tuple[list[tuple[Results, Record]], str, str]":
     """Of each line the first run whose weights are there; the table's name, and a title."""
     from cardinality.common.notes import note
-    from cardinality.experiment.plan import make_plan
+    from cardinality.experiment.grid import make_plan
     from cardinality.host.machine import detect
     from cardinality.report.recorded import as_recorded
     from cardinality.results.folder import Results

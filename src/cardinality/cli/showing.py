@@ -1,5 +1,6 @@
 """A table as its records have it: the command render, and what run shows in the end."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def shown_as_brought(plan: "Plan", found: "Results", form: FormatName) -> bool:
     asked = len(shown.plan.runs())
     what = "All" if len(whose) == asked else f"{len(whose)} of"
     print(f"{what} {asked} runs come with the repository, made on {machines}.")
-    command = f"cardinality run {plan.ablation_name} --protocol {plan.protocol_name}"
+    command = shlex.join(["cardinality", "run", plan.typed[0], "--protocol", plan.typed[1]])
     if len(whose) < asked and shown.plan == plan:
         print(f"To compute the others here: .venv/bin/{command}\n")
     else:  # with other numerics, or to see them come out again

@@ -34,7 +34,7 @@ def doctor_command(
     from cardinality.cli.doctor import examine
     from cardinality.cli.preempt import preempt
     from cardinality.common.notes import note
-    from cardinality.experiment.plan import possible_plans
+    from cardinality.experiment.grid import possible_plans
     from cardinality.host.machine import detect
     from cardinality.results.folder import Results
 

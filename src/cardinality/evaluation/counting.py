@@ -10,7 +10,7 @@ from cardinality.common.notes import note
 from cardinality.data.augmentation import normalise
 from cardinality.data.images import Statistics
 from cardinality.data.loaders import EVALUATION_BATCH
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Machine
 from cardinality.nets.fast import use_fast_paths
 from cardinality.nets.network import ResNeXt

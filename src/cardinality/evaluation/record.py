@@ -18,11 +18,12 @@ from cardinality.data.listing import Sample
 from cardinality.evaluation.counting import Way
 from cardinality.evaluation.scales import Scales
 from cardinality.evaluation.views import Crops, Interpolation, Views
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Precision
 from cardinality.host.provenance import Provenance
 from cardinality.nets.network import ResNeXt
-from cardinality.report.markdown import number, to_markdown
+from cardinality.report.markdown import to_markdown
+from cardinality.report.wording import number
 from cardinality.training.tally import has_top5
 
 CONFIDENCE = 0.95

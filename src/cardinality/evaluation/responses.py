@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.nets.basic import BasicBlock
 from cardinality.nets.network import Bottleneck, ResNeXt
 from cardinality.training.numerics import forward

@@ -7,7 +7,7 @@ from pathlib import Path
 from cardinality.common.errors import one_line
 from cardinality.execution.contract import Compute, Report
 from cardinality.execution.holds import Hold, Holds
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.provenance import Place
 from cardinality.results.folder import Results
 from cardinality.results.records import make_record

@@ -8,7 +8,7 @@ from cardinality.common.errors import UserError
 from cardinality.common.files import check_writable
 from cardinality.data.loaders import fitting, largest_batch
 from cardinality.data.store import cache_folder, data_root
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 
 INSIDE = (
     "runs", "failed", "checkpoints", "weights", "images", "holds", "kept", "jobs", "tables", "plots"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from cardinality.execution.holds import Hold
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.provenance import Place
 from cardinality.results.epochs import Epoch
 from cardinality.results.records import Record

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, track
 
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.results.estimate import duration
 
 Item = TypeVar("Item")

@@ -16,7 +16,7 @@ from cardinality.execution.holds import Holds
 from cardinality.execution.stopping import Stop
 from cardinality.execution.tidying import tidy
 from cardinality.execution.together import together_on
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.launched import Launched
 from cardinality.host.machine import usable_gpus
 from cardinality.host.provenance import Provenance

@@ -16,7 +16,7 @@ from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
 from cardinality.execution.contract import Broken, Compute, Progress, Report
 from cardinality.execution.process import Ready, Stop, Task, on_gpu, serve, torch_on
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host import limits
 from cardinality.host.machine import Device, Gpu, Machine
 from cardinality.host.processes import LOST_PEER, how_it_ended, oom_kills, start_shielded

@@ -8,7 +8,7 @@ from cardinality.common.errors import one_line
 from cardinality.execution.attempt import attempt
 from cardinality.execution.contract import Broken, Compute, Progress, Report
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.provenance import Place
 from cardinality.training.ends import Stopped
 

@@ -25,7 +25,8 @@ from cardinality.execution.holds import Holds
 from cardinality.execution.process import torch_on
 from cardinality.execution.scheduler import requeue, this_job
 from cardinality.execution.stopping import Stop
-from cardinality.experiment.plan import Run, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Device, Machine, Precision, detect
 from cardinality.host.provenance import Place, provenance
 from cardinality.results.folder import Results

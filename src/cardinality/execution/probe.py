@@ -8,7 +8,8 @@ from multiprocessing.connection import Connection
 from statistics import fmean
 
 from cardinality.experiment.configuration import Steps
-from cardinality.experiment.plan import Plan, Run
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine
 from cardinality.host.processes import end_with_parent, start_shielded
 from cardinality.results.estimate import Rate, stated

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from cardinality.common.errors import one_line
 from cardinality.execution.attempt import attempt
 from cardinality.execution.contract import Broken, Compute, Progress, Report
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Device, check_usable
 from cardinality.host.processes import STOPS
 from cardinality.host.provenance import Place

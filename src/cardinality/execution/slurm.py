@@ -23,7 +23,7 @@ from cardinality.execution.cluster import Cluster
 from cardinality.execution.contract import Broken, Progress, Report
 from cardinality.execution.job import BROKEN, Order, compute_one, said_by
 from cardinality.execution.scheduler import LIVE, NAME, largest_array, queue
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.results.folder import Results
 from cardinality.results.progress import Unsound, read_header
 from cardinality.results.records import make_record

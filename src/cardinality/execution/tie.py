@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cardinality.common.errors import UserError
 from cardinality.data.images import Identity
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.results.folder import Results
 from cardinality.results.progress import Unsound, read_header
 

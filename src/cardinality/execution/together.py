@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cardinality.common.errors import one_line
 from cardinality.execution.contract import Broken, Compute, Report
 from cardinality.execution.process import Task, torch_on
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.launched import ADDRESS, PORT, Launched, meeting_place
 from cardinality.host.machine import Device
 from cardinality.host.processes import LOST_PEER, STOPS

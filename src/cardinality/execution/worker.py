@@ -13,7 +13,7 @@ from cardinality.common.notes import note
 from cardinality.data.store import DataSet, load_images
 from cardinality.execution.contract import Broken, Report
 from cardinality.experiment.datasets import DataSpec
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host import limits
 from cardinality.host.launched import sharing_here
 from cardinality.host.provenance import Place

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import avg_pool2d, conv2d, linear
 
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.host import kernel
 from cardinality.host.machine import Precision
 from cardinality.nets.ghost import GhostBatchNorm2d

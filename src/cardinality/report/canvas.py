@@ -10,8 +10,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from cardinality.common import text
@@ -106,6 +108,25 @@ def cardinality_axis(axes: "Axes", ticks: list[int]) -> None:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("cardinality C")
+
+
+def titled(figure: "Figure", text: str) -> None:
+    """Write a figure's title, in as many lines of about one length as its width makes of it."""
+    letters = int(12 * figure.get_figwidth())  # of the size that titles have
+    lines = len(wrap(text, letters)) or 1
+    figure.suptitle("\n".join(wrap(text, min(letters, len(text) // lines + 12))))
+
+
+def say_empty(axes: "Axes") -> None:
+    """Say that there is nothing to show, in place of an axis without any meaning."""
+    axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", color=PAPER)
+    if not _anything(axes):  # its own alone: panels may share an axis
+        axes.tick_params(axis="y", left=False, labelleft=False)
+
+
+def _anything(axes: "Axes") -> bool:
+    """Whether a point of any line has a place."""
+    return any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines)
 
 
 def reach(values: list[float], ends: list[float]) -> tuple[float, float]:

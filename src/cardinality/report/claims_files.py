@@ -131,20 +131,24 @@ def _ledger_handles(verdicts: Sequence[Verdict]) -> "list[Line2D]":
     handles = [dot(decision, HUES[decision], HUES[decision]) for decision in shown]
     if any(verdict.state == "interim" and verdict.evidence.pairs for verdict in verdicts):
         handles.append(dot("interim", "#555555", "white"))
-    style: Any = {"marker": "s", "linestyle": ""}
-    return [*handles, Line2D([], [], color=canvas.PAPER, label="the paper's own effect", **style)]
+    if any(verdict.evidence.paper is not None for verdict in verdicts):
+        style: Any = {"marker": "s", "linestyle": "", "color": canvas.PAPER}
+        handles.append(Line2D([], [], label="the paper's own effect", **style))
+    return handles
 
 
 def _classes(judged: Judged) -> list[Path]:
     """Each table's primary claim on the images of each class: described, not tested."""
     files: list[Path] = []
     for table in dict.fromkeys(verdict.table for verdict in judged.verdicts):
-        dots = [
-            dot
+        primary = [
+            part
             for part in claims_page.parts(judged)
             if (part.verdict.table, part.verdict.family) == (table, "primary")
-            for dot in _class_dots(judged, part)
         ]
+        # Two cells that lie near each other are tested both ways, and drawn once.
+        once = {frozenset(part.contrast or ()): part for part in reversed(primary)}
+        dots = [dot for part in reversed(once.values()) for dot in _class_dots(judged, part)]
         if dots:
             files += _draw_classes(judged, table, dots)
     return files

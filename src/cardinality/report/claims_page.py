@@ -16,7 +16,8 @@ from cardinality.analysis.planning import Needed, Why
 from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of
 from cardinality.report.bits import agreements, words
 from cardinality.report.judged import Judged, by_decision
-from cardinality.report.markdown import DASH, columns_of, difference, number, to_markdown
+from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.wording import DASH, number, probability, signed
 
 Columns = dict[str, pd.Series]
 DOUBLING = "points a doubling of C"
@@ -160,16 +161,7 @@ def effect_text(effect: Effect, digits: int = 2) -> str:
         return DASH
     half = "" if over.low is None or over.high is None else (over.high - over.low) / 2
     interval = f" ± {number(half, digits)}" if isinstance(half, float) else ""
-    return f"{difference(over.mean, digits)}{interval}"
-
-
-def p_text(p: float | None) -> str:
-    """A p value with two digits that say something."""
-    if p is None:
-        return DASH
-    if p >= 0.995:
-        return "1"
-    return "< 0.0001" if p < 0.0001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+    return f"{signed(over.mean, digits)}{interval}"
 
 
 def verdict_text(verdict: Verdict) -> str:
@@ -188,8 +180,8 @@ def ps_text(verdict: Verdict) -> tuple[str, str]:
     """The p and the corrected p of the way that the verdict goes."""
     if verdict.decision == "contradicted":
         both = (verdict.evidence.p_against, verdict.p_against)
-        return p_text(both[0]) + " the other way", p_text(both[1])
-    return p_text(verdict.evidence.p), p_text(verdict.p)
+        return probability(both[0]) + " the other way", probability(both[1])
+    return probability(verdict.evidence.p), probability(verdict.p)
 
 
 def columns(verdicts: Sequence[Verdict]) -> Columns:
@@ -199,7 +191,7 @@ def columns(verdicts: Sequence[Verdict]) -> Columns:
         p, corrected = ps_text(verdict)
         evidence = verdict.evidence
         unit = " a doubling" if evidence.unit == DOUBLING else ""
-        paper = DASH if evidence.paper is None else difference(evidence.paper, 2) + unit
+        paper = DASH if evidence.paper is None else signed(evidence.paper, 2) + unit
         shown = effect_text(evidence.effect)
         lines.append(
             {
@@ -349,15 +341,14 @@ def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
     def ends(interval: Interval | None) -> str:
         if interval is None:
             return DASH
-        return f"{difference(interval.low, 2)} to {difference(interval.high, 2)}"
+        return f"{signed(interval.low, 2)} to {signed(interval.high, 2)}"
 
     drawn = f"{found.images:,} images"
     if found.units != found.images:
         drawn = f"{found.units:,} sources of {drawn}"
     return {
         "claim": f"`{part.verdict.claim}`" + (f", {part.label}" if part.link else ""),
-        "effect": difference(found.mean, 2)
-        + (" a doubling" if len(part.contrast or ()) > 4 else ""),
+        "effect": signed(found.mean, 2) + (" a doubling" if len(part.contrast or ()) > 4 else ""),
         "over seeds": ends(found.over_seeds),
         "over images": ends(found.over_images),
         "over both": ends(found.over_both),
@@ -366,13 +357,13 @@ def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
 
 
 def compared_cells(judged: Judged) -> list[tuple[Cell, Cell]]:
-    """Every two cells that a difference or a link compares, once."""
-    pairs = []
+    """Every two cells that a difference or a link compares, once, whichever comes first."""
+    pairs: dict[frozenset[Cell], tuple[Cell, Cell]] = {}
     for part in parts(judged):
         if part.contrast is not None and len(part.contrast) == 2:
             first, second = part.contrast
-            pairs.append((first, second))
-    return list(dict.fromkeys(pairs))
+            pairs.setdefault(frozenset((first, second)), (first, second))
+    return list(pairs.values())
 
 
 def _agreement(judged: Judged) -> str:
@@ -421,9 +412,7 @@ def overview_lines(everything: Sequence[Judged]) -> list[dict[str, str]]:
     for verdict in asked.values():
         line = {
             "claim": f"`{verdict.claim}`: {verdict.text}",
-            "paper": DASH
-            if verdict.evidence.paper is None
-            else difference(verdict.evidence.paper, 2),
+            "paper": DASH if verdict.evidence.paper is None else signed(verdict.evidence.paper, 2),
         }
         for name, verdicts in by_scale.items():
             line[name] = short(verdicts[verdict.claim]) if verdict.claim in verdicts else DASH

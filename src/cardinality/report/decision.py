@@ -1,5 +1,6 @@
 """What a table decides and what not, in one sentence made from the verdicts."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -36,7 +37,7 @@ def decided(plan: Plan, results: Results) -> str:
         return _undecided(plan, results)
     judged = judge_plans([plan, *siblings(plan)], results)
     verdicts = [verdict for verdict in judged.verdicts if verdict.claim in own]
-    return _sentence(verdicts, plan.protocol_name)
+    return _sentence(verdicts, shlex.quote(plan.typed[1]))
 
 
 def _single(verdict: Verdict, protocol: str) -> str:
@@ -91,8 +92,8 @@ def _undecided(plan: Plan, results: Results) -> str:
 def siblings(plan: Plan) -> list[Plan]:
     """The other tables at the plan's scale, with its recipe."""
     try:
-        plans = plans_of(plan.protocol_name)
-    except UserError:  # the scale is a file of the user's that lies elsewhere
+        plans = plans_of(plan.typed[1])
+    except UserError:
         return []
     if not plan.runs():
         return []

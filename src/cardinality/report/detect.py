@@ -4,18 +4,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cardinality.analysis.claims import Claims, claims_of
-from cardinality.analysis.ledger import analyse, cell_of, stated_seeds
+from cardinality.analysis.contrasts import difference
+from cardinality.analysis.ledger import cell_of, stated_seeds
 from cardinality.analysis.outcomes import Cell
-from cardinality.analysis.planning import Needed, Runs, Why, seeds_to_detect
-from cardinality.analysis.power import POWER, spread_of, t_seeds
-from cardinality.experiment.plan import Plan, Run
+from cardinality.analysis.planning import Needed, Runs, Why, paired_spread, seeds_to_detect
+from cardinality.analysis.power import POWER, t_seeds
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Run
 from cardinality.report import reference
 from cardinality.report.bits import words
 from cardinality.report.claims_page import REASONS
 from cardinality.report.decision import siblings
 from cardinality.report.judged import borrowed, runs_of
-from cardinality.report.markdown import DASH, columns_of, number, to_markdown
-from cardinality.report.recorded import as_recorded
+from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.wording import DASH, number
 from cardinality.results.folder import Results
 
 # Seconds for some runs, and what that is known from.
@@ -53,7 +55,7 @@ def demands(plan: Plan, points: float, results: Results, others: Sequence[Result
     own = {claim.name for claim in claims.claims if claim.table == plan.ablation_name}
     named = list(_claimed(claims, points, runs, own))
     known = {frozenset(needed.cells) for _, needed in named}
-    named += _unclaimed(plan, points, results, claims, known)
+    named += _unclaimed(plan, points, runs, claims, known)
     return [
         Demand(label, needed, tuple(_missing(plan, needed, results))) for label, needed in named
     ]
@@ -70,27 +72,24 @@ def _claimed(
 
 
 def _unclaimed(
-    plan: Plan, points: float, results: Results, claims: Claims, known: set[frozenset[Cell]]
+    plan: Plan, points: float, runs: Sequence[Runs], claims: Claims, known: set[frozenset[Cell]]
 ) -> Iterator[tuple[str, Needed]]:
     """The table's other differences, as one family."""
-    found = as_recorded(plan, results)
     compared = [
-        line["top1_error"]
-        for each in analyse(found.plan, found.done, found.diverged)
-        for line in (each.to_reference, each.to_shortcuts)
-        if line is not None
+        (cell_of(entry), cell_of(other))
+        for entry in plan.entries
+        for other in (plan.reference(entry), plan.with_shortcuts(entry))
+        if other is not None and other.key != entry.key
     ]
-    open_ = [c for c in compared if frozenset((c.first, c.second)) not in known]
-    for comparison in open_:
+    open_ = [cells for cells in compared if frozenset(cells) not in known]
+    for cells in open_:
         level = claims.level / len(open_)
-        over = comparison.effect.extended or comparison.effect.over
-        spread = spread_of(over, plan.protocol_name)
+        spread = paired_spread(runs, difference(*cells), plan.ablation_name, "top1_error")
         seeds = None
         if spread is not None:
             seeds = t_seeds(points, spread.upper, level, claims.fewest_pairs)
         why: Why | None = "no deviation" if spread is None else "more than 1000"
         why = None if seeds is not None else why
-        cells = (comparison.first, comparison.second)
         label = " − ".join(map(words, cells))
         yield label, Needed(label, cells, points, spread, level, POWER, seeds, why)
 
@@ -147,7 +146,9 @@ def _whose(plan: Plan, found: Sequence[Demand]) -> str:
             " protocol or of another. Two seeds of the table give one."
         )
     own = f"this protocol's own records ({plan.protocol_name})"
-    others = sorted(whose - {plan.protocol_name})
+    sample = reference.name(plan)
+    others = sorted(whose - {plan.protocol_name, sample})
     names = [own] if plan.protocol_name in whose else []
+    names += [f"{sample}, the same nets and data with other seeds"] if sample in whose else []
     names += [f"{name}, borrowed: its nets or its data are others" for name in others]
     return f"Deviations are of {'; '.join(names)}."

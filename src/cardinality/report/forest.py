@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cardinality.report.canvas import COLOURS, PAPER, reach
-from cardinality.report.markdown import difference
+from cardinality.report.canvas import COLOURS, PAPER, reach, titled
+from cardinality.report.wording import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,7 +103,7 @@ def forest(
         _panel(axes, lines, margin)
         axes.set_title(group, loc="left")
     panels[-1].set_xlabel(label)
-    figure.suptitle(title)
+    titled(figure, title)
     shown = (
         _handles(dots, paper, f"{ours}, mean and {interval}", f"{ours}, one pair")
         if handles is None
@@ -174,7 +174,7 @@ def described(dot: Dot) -> str:
     """The figure, half of its interval and its pairs."""
     if math.isnan(dot.mean):
         return "not there yet"
-    text = difference(dot.mean)
+    text = signed(dot.mean)
     if not math.isnan(dot.low):
         text += f" ± {(dot.high - dot.low) / 2:.1f}"
     return f"{text} ({dot.pairs})"

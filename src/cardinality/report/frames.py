@@ -10,13 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cardinality.analysis.contrasts import Contrast
-from cardinality.architecture.settings import Architecture, Setting
+from cardinality.architecture.settings import Architecture
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import names
-from cardinality.experiment.plan import PROTOCOLS
+from cardinality.experiment.places import PROTOCOLS
+from cardinality.experiment.run import net_from
 from cardinality.host.provenance import Provenance
 from cardinality.report.bits import agreements
-from cardinality.report.claims_page import data, parts
+from cardinality.report.claims_page import compared_cells, data, parts
 from cardinality.report.judged import Judged, judge_protocol
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
@@ -128,11 +129,7 @@ class LoadedResults:
         """How pairs of runs agree on which test images they get right."""
         found = []
         for judged in self._judged:
-            pairs = [
-                (first, second)
-                for first, second in (tuple(c) for c in _contrasts(judged).values() if len(c) == 2)
-            ]
-            frame = agreements(judged.pictures.right, dict.fromkeys(pairs))
+            frame = agreements(judged.pictures.right, compared_cells(judged))
             found.append(frame.assign(protocol=judged.name))
         return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
@@ -272,8 +269,7 @@ def _made(known: Provenance | None) -> _Made:
 
 def architecture_of(record: Record) -> Architecture:
     """The net that was configured; a key that is left out is at its default."""
-    net = dict(record.configuration["net"])
-    return Architecture(Setting.parse(net.pop("setting")), **net)
+    return net_from(record.configuration["net"])
 
 
 def _frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

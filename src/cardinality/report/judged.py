@@ -1,6 +1,6 @@
 """All claims at one scale: from the records of a protocol to verdicts, for pages and plots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +11,8 @@ from cardinality.analysis.planning import Runs
 from cardinality.analysis.verdicts import Decision, Published, Verdict
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
-from cardinality.experiment.plan import Entry, Plan, possible_plans
+from cardinality.experiment.grid import possible_plans
+from cardinality.experiment.plan import Entry, Plan
 from cardinality.host.machine import Machine
 from cardinality.report.bits import Pictures, pictures
 from cardinality.report.recorded import Recorded, as_recorded
@@ -80,10 +81,19 @@ def plans_of(protocol: str) -> list[Plan]:
     plans, left_out = possible_plans(protocol, ANY)
     for name, why in left_out.items():
         note(f"{name} is left out: {why}")
-    plans = [plan for plan in plans if plan.ablation.trains]
-    if not plans:
-        raise UserError(f"protocol {protocol}: no table can be planned at it; allowed: one or more")
-    return plans
+    return trained_of(protocol, plans)
+
+
+def trained_of(protocol: str, plans: Iterable[Plan]) -> list[Plan]:
+    """Of a protocol's plans those of tables that train.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = [plan for plan in plans if plan.ablation.trains]
+    if not found:
+        raise UserError(f"protocol {protocol}: no table trains at it; allowed: one or more")
+    return found
 
 
 def judge_protocol(

@@ -65,7 +65,7 @@ def keep(plan: Plan, results: Results, form: str, page: str, files: Sequence[Pat
 
 
 def _place(plan: Plan, results: Results) -> Path:
-    return results.kept / f"{plan.ablation_name}.json"
+    return results.kept / f"{plan.files}.json"
 
 
 def _states(files: Sequence[Path]) -> dict[str, tuple[int, int]]:

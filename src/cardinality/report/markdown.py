@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from cardinality.common import text
-from cardinality.experiment.plan import Numerics, Plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import DEVICE_NAMES
 from cardinality.report.recorded import Recorded
 from cardinality.report.tables import ITSELF, Done, Published
+from cardinality.report.wording import DASH, counted, instead, millions, number, plural, signed
 
-DASH = "–"
 LEFT = (
     *(
         "setting",
@@ -30,27 +31,9 @@ LEFT = (
 )
 
 
-def number(value: float, digits: int = 1) -> str:
-    """A figure with so many digits after the point, or a dash for a missing one."""
-    return DASH if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def difference(value: float, digits: int = 1) -> str:
-    """A difference with its sign; none at 0.0."""
-    if math.isnan(value):
-        return DASH
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "−") if float(text) else text[1:]
-
-
 def ratio(value: float) -> str:
     """A count relative to the reference's."""
     return number(value, 2)
-
-
-def millions(count: float) -> str:
-    """A count in millions, to three digits or more."""
-    return f"{count / 1e6:,.{2 if count < 1e8 else 0}f}"
 
 
 def compared(line: pd.Series, name: str, digits: int = 1, pairs: str = "pairs") -> str:
@@ -64,22 +47,20 @@ def compared(line: pd.Series, name: str, digits: int = 1, pairs: str = "pairs") 
         return DASH
     half = (line[f"{name}_high"] - line[f"{name}_low"]) / 2
     interval = "" if math.isnan(half) else f" ± {number(half, digits)}"
-    return f"{difference(line[name], digits)}{interval} ({line[pairs]})"
+    return f"{signed(line[name], digits)}{interval} ({line[pairs]})"
 
 
 def measured(line: pd.Series, figure: str, digits: int) -> str:
     """Mean and deviation of a line's runs, or what stands in their place."""
     if line.n == 0:
-        return "failed" if line.runs and line.failed == line.runs else DASH
+        return instead(line.runs, line.failed, line.diverged)
     deviation = line[f"{figure}_deviation"]
     spread = "" if math.isnan(deviation) else f" ± {number(deviation, digits)}"
     return number(line[figure], digits) + spread
 
 
-def counted(line: pd.Series) -> str:
-    """How many runs a line has, and of how many where some are not there."""
-    text = str(line.n) if line.n == line.runs else f"{line.n} of {line.runs}"
-    return f"{text}, {line.failed} failed" if line.failed else text
+def _counted(line: pd.Series) -> str:
+    return counted(line.n, line.runs, line.failed, line.diverged)
 
 
 def to_markdown(columns: dict[str, pd.Series]) -> str:
@@ -137,7 +118,7 @@ def _measured(
     def delta(name: str, pairs: str = "pairs") -> pd.Series:
         return table.apply(compared, axis=1, name=name, digits=digits, pairs=pairs)
 
-    columns = {"top-1 error, %": error("top1_error"), "n": table.apply(counted, axis=1)}
+    columns = {"top-1 error, %": error("top1_error"), "n": table.apply(_counted, axis=1)}
     if named:
         columns["Δ to"] = table.reference.where(table.reference != ITSELF, DASH).map(text.markdown)
     columns["Δ top-1"] = delta("top1_error_difference")
@@ -168,13 +149,13 @@ def _published(
     if table.depth.nunique() > 1:
         columns[f"{whose}: depth"] = table.paper_depth.map(number, digits=0)
     columns[f"{whose}: top-1, %"] = table.paper_top1_error.map(number, digits=digits)
-    columns["its Δ top-1"] = table.paper_top1_error_difference.map(difference, digits=digits)
+    columns["its Δ top-1"] = table.paper_top1_error_difference.map(signed, digits=digits)
     if bare:
         without = table.paper_top1_error_without_shortcuts
-        columns["its Δ without shortcuts"] = without.map(difference, digits=digits)
+        columns["its Δ without shortcuts"] = without.map(signed, digits=digits)
     if top5:
         columns[f"{whose}: top-5, %"] = table.paper_top5_error.map(number, digits=digits)
-        columns["its Δ top-5"] = table.paper_top5_error_difference.map(difference, digits=digits)
+        columns["its Δ top-5"] = table.paper_top5_error_difference.map(signed, digits=digits)
     return columns
 
 
@@ -199,7 +180,7 @@ def arithmetic(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 def difference_percent(part: float) -> str:
     """A fraction in percent with its sign and two digits."""
-    return difference(100 * part, 2)
+    return signed(100 * part, 2)
 
 
 def document(plan: Plan, body: str, notes: list[str], closing: str = "") -> str:
@@ -230,7 +211,7 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     notes = [_state(found), scale]
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
-        f" Δ is to {_whose_reference(plan)}."
+        f" Δ is to {whose_reference(plan)}."
         " Train error is the running average over the last epoch, under augmentation. Params and"
         " MACs are of the whole net, × relative to the same row."
     )
@@ -250,17 +231,18 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     if found.others:
         notes.append(
             "Left out, because their numerics or their images are others:"
-            f" {count_runs(found.others)} of these nets."
+            f" {plural(found.others, 'run')} of these nets."
         )
     if found.unsound:
         notes.append(
-            f"**Left out, because they do not hold together: {count_runs(len(found.unsound))}"
+            f"**Left out, because they do not hold together: {plural(len(found.unsound), 'run')}"
             " (`cardinality verify` says why).**"
         )
     return [*notes, *map(text.markdown, plan.ablation.notes)]
 
 
-def _whose_reference(plan: Plan) -> str:
+def whose_reference(plan: Plan) -> str:
+    """What Δ is to, in words."""
     if any(entry.row.against is not None for entry in plan.entries):
         return "the row that is named before it"
     return (
@@ -297,7 +279,7 @@ def _state(found: Recorded) -> str:
     missing = sum(run.name not in done and run.name not in failed for run in runs)
     gone = sum(run.name in failed and run.name not in diverged for run in runs)
     lost = sum(run.name in diverged for run in runs)
-    told = f" Of {count_runs(lost)} the loss diverged: in no mean." if lost else ""
+    told = f" Of {plural(lost, 'run')} the loss diverged: in no mean." if lost else ""
     if not runs:
         return "Nothing is trained: this scale states no seeds for these depths."
     if not missing and not gone:
@@ -305,7 +287,10 @@ def _state(found: Recorded) -> str:
         fewer = f"; the protocol asks for {usual}" if plan.seeds < usual else ""
         counts = sorted({len(entry.runs) for entry in plan.entries})
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(plan.seeds)
-        whole = f"Complete: {len(runs)} runs, {seeds} seed{'s'[: plan.seeds > 1]} a row{fewer}."
+        first = min(run.seed for run in runs)
+        which = f", from {first} on, none of which the protocol states" if first else ""
+        whole = f"Complete: {len(runs)} runs, {seeds} seed{'s'[: plan.seeds > 1]} a row"
+        whole += f"{which}{fewer}."
         return whole + told
     parts = [f"{missing} missing"] if missing else []
     parts += [f"{gone} failed"] if gone else []
@@ -326,7 +311,7 @@ def _made(plan: Plan, done: Done) -> list[str]:
         for place in {f"{text.markdown(s.device)} ({s.cores} CPU cores)" for s in record.sittings}
     )
     where = "; ".join(
-        f"{machine}: {count_runs(count)}" for machine, count in sorted(machines.items())
+        f"{machine}: {plural(count, 'run')}" for machine, count in sorted(machines.items())
     )
     torches = sorted({sitting.versions.get("torch", "?") for sitting in sittings})
     commits = sorted({(sitting.commit or "unknown")[:10] for sitting in sittings})
@@ -335,14 +320,9 @@ def _made(plan: Plan, done: Done) -> list[str]:
     return [
         f"Made on {where}; {describe(numerics)}; torch {', '.join(torches)}; data"
         f" {', '.join(sums)}; code {', '.join(commits)}"
-        + (f", of which {count_runs(unclean)} from a tree with changes" if unclean else "")
+        + (f", of which {plural(unclean, 'run')} from a tree with changes" if unclean else "")
         + "."
     ]
-
-
-def count_runs(count: int) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{count} run{'s' if count > 1 else ''}"
 
 
 def describe(numerics: Numerics) -> str:

@@ -19,15 +19,16 @@ from cardinality.analysis.verdicts import Published, Verdict
 from cardinality.architecture.settings import Setting
 from cardinality.common.files import read_text
 from cardinality.experiment.configuration import Ablation
-from cardinality.experiment.plan import ABLATIONS, find
+from cardinality.experiment.places import ABLATIONS, find
 from cardinality.experiment.reading import load
 from cardinality.report import canvas, claims_page, forest
 from cardinality.report.bits import words
 from cardinality.report.forest import Dot
 from cardinality.report.judged import Judged
-from cardinality.report.markdown import DASH, columns_of, difference, to_markdown
+from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.render import write_text
 from cardinality.report.tables import read_paper
+from cardinality.report.wording import DASH, signed
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -191,7 +192,7 @@ def _differences(found: Outside) -> str:
             "difference": shown.label,
             "theirs": _told(shown.theirs),
             **{f"ours, {judged.name}": _told(shown.ours.get(judged.name)) for judged in found.ours},
-            "the paper's": DASH if shown.paper is None else difference(shown.paper, 2),
+            "the paper's": DASH if shown.paper is None else signed(shown.paper, 2),
         }
         for shown in found.differences
     ]

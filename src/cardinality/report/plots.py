@@ -1,7 +1,7 @@
 """Plots of measured beside published figures: pure functions of the tables and the records."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +10,16 @@ import pandas as pd
 from cardinality.analysis.outcomes import Floats
 from cardinality.architecture.settings import PAPER_BASE
 from cardinality.data.images import ImageSet
-from cardinality.experiment.plan import Entry, Plan
-from cardinality.report.canvas import COLOURS, PAPER, POINTS, cardinality_axis, reach
+from cardinality.experiment.plan import Plan
+from cardinality.report.canvas import (
+    COLOURS,
+    PAPER,
+    POINTS,
+    cardinality_axis,
+    reach,
+    say_empty,
+    titled,
+)
 from cardinality.report.forest import Dot
 from cardinality.report.tables import ITSELF
 
@@ -20,8 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.container import Container
     from matplotlib.figure import Figure
-
-Epochs = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure: "Figure") -> None:
@@ -65,12 +71,12 @@ def by_cardinality(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure:
     right.set_ylabel("points; lower is better")
     right.set_title(f"Δ to {plan.ablation.reference}, paired by seed, 95 % interval")
     if seeds.empty:
-        _say_empty(left)
+        say_empty(left)
     else:
         left.legend(fontsize=8)
     columns = len(depths) if len(handles) > 3 else max(1, len(handles))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
-    figure.suptitle(title(plan, table))
+    titled(figure, title(plan, table))
 
 
 def _errors(
@@ -82,7 +88,8 @@ def _errors(
     axes.plot(at, seeds.top1_error, "o", color=colour, markersize=4, alpha=0.55, fillstyle="none")
     axes.plot(x, lines.top1_error, "-", color=colour, linewidth=1.2)
     axes.plot(x, lines.top1_error, "_", color=colour, markersize=13, markeredgewidth=2)
-    axes.plot([], [], "o-", color=colour, fillstyle="none", label=name)
+    if len(seeds):  # else there is nothing that it would explain
+        axes.plot([], [], "o-", color=colour, fillstyle="none", label=name)
 
 
 def _differences(
@@ -121,18 +128,6 @@ def _mark_cut(axes: "Axes", c: Floats, lines: pd.DataFrame, colour: str) -> None
     style: Any = {"color": colour, "markersize": 6, "clip_on": False}
     axes.plot(c, np.where(lines.top1_error_difference_low < low, low, np.nan), "v", **style)
     axes.plot(c, np.where(lines.top1_error_difference_high > high, high, np.nan), "^", **style)
-
-
-def _say_empty(axes: "Axes") -> None:
-    """Say that there is nothing to show, in place of an axis without any meaning."""
-    axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", color=PAPER)
-    if not _anything(axes):  # its own alone: panels may share an axis
-        axes.tick_params(axis="y", left=False, labelleft=False)
-
-
-def _anything(axes: "Axes") -> bool:
-    """Whether a point of any line has a place."""
-    return any(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in axes.lines)
 
 
 def _cardinality(setting: str) -> int:
@@ -196,9 +191,10 @@ def by_parameters(plan: Plan, table: pd.DataFrame, seeds: pd.DataFrame, figure: 
     axes.set_ylabel("top-1 error, %: each seed, and the mean")
     axes.margins(x=0.1)
     if seeds.empty:
-        _say_empty(axes)
-    axes.legend(fontsize=8)
-    figure.suptitle(title(plan, table))
+        say_empty(axes)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8)
+    titled(figure, title(plan, table))
 
 
 def _of(lines: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
@@ -217,9 +213,13 @@ def parameters_data(table: pd.DataFrame, seeds: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
-    """Every Δ of a table as lines of a forest plot, and what dropping the shortcuts costs."""
+    """Every Δ of a table as lines of a forest plot, and what dropping the shortcuts costs.
+
+    A line that the scale only counts has none.
+    """
     named = {entry.row.against for entry in plan.entries}
     reference = f"the {plan.ablation.reference} row"
+    trained = [line for _, line in table.iterrows() if line.runs]
     dots = [
         _dot(
             line,
@@ -227,11 +227,11 @@ def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
             f"Δ to {line.reference if line.reference in named else reference}",
             "top1_error_difference",
         )
-        for _, line in table.iterrows()
+        for line in trained
         if line.reference != ITSELF
     ]
     name = "top1_error_without_shortcuts"
-    bare = [line for _, line in table.iterrows() if not line.shortcuts]
+    bare = [line for line in trained if not line.shortcuts]
     group = "What dropping the shortcuts costs: Δ to the same net with them"
     return dots + [
         _dot(line, _name(line, table), group, name, "without_shortcuts_pairs") for line in bare
@@ -241,60 +241,6 @@ def differences(plan: Plan, table: pd.DataFrame) -> list[Dot]:
 def _dot(line: pd.Series, label: str, group: str, name: str, pairs: str = "pairs") -> Dot:
     ends = (line[name], line[f"{name}_low"], line[f"{name}_high"])
     return Dot(label, group, *ends, int(line[pairs]), line.get(f"paper_{name}", math.nan))
-
-
-def curves(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
-    """Training and test error by epoch as in the paper's Fig. 5, mean over the seeds.
-
-    Args:
-        plan: which lines are drawn, at each depth, `_shown` says.
-        epochs: of finished runs, by the run's name.
-        figure: to draw on.
-    """
-    from matplotlib.ticker import MaxNLocator
-
-    means = curves_data(plan, epochs)
-    depths = sorted({entry.architecture.depth for entry in plan.entries if entry.runs})
-    panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
-    for axes, depth in zip(panels, depths, strict=True):
-        lines = means[means.depth == depth]
-        for colour, (label, line) in zip(COLOURS, lines.groupby("line", sort=False), strict=False):
-            name = f"{label} (n = {line.n.iloc[0]})"
-            axes.plot(line.epoch, line.train_error, "--", color=colour)
-            axes.plot(line.epoch, line.top1_error, "-", color=colour, label=name)
-        axes.set_title(f"depth {depth}")
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if axes.lines:
-            axes.legend(fontsize=8)
-        else:
-            _say_empty(axes)
-            axes.tick_params(axis="x", bottom=False, labelbottom=False)
-            axes.set_xlabel("")
-    first = next((axes for axes in panels if axes.lines), panels[0])
-    first.tick_params(labelleft=bool(first.lines))
-    first.set_ylabel("top-1 error, %")
-    figure.suptitle(f"Training (dashed) and test error, as in Fig. 5 ({plan.protocol_name})")
-
-
-def curves_data(plan: Plan, epochs: Epochs) -> pd.DataFrame:
-    """Mean errors by epoch of the lines that `curves` shows."""
-    rows = []
-    for depth in sorted({entry.architecture.depth for entry in plan.entries}):
-        at_depth = [entry for entry in plan.entries if entry.architecture.depth == depth]
-        for entry in _shown(at_depth):
-            runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
-            plain = "" if entry.row.residual else ", no shortcuts"
-            for same in zip(*runs, strict=True):
-                means = {
-                    key: sum(epoch[key] for epoch in same) / len(runs)
-                    for key in ("train_error", "top1_error")
-                }
-                kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
-                name = f"{entry.row.setting}{kind}{plain}"
-                rows.append((depth, name, len(runs), int(same[0]["epoch"]), *means.values()))
-    columns = ["depth", "line", "n", "epoch", "train_error", "top1_error"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 def widths(table: pd.DataFrame, figure: "Figure") -> None:
@@ -314,7 +260,7 @@ def widths(table: pd.DataFrame, figure: "Figure") -> None:
     right.set_xlabel("cardinality C")
     right.set_ylabel("Eq. (4), deviation from the reference, %")
     cardinality_axis(left, c)
-    figure.suptitle("Cardinality and width at preserved complexity")
+    titled(figure, "Cardinality and width at preserved complexity")
 
 
 def response_rows(table: pd.DataFrame) -> int:
@@ -354,7 +300,7 @@ def responses(table: pd.DataFrame, figure: "Figure", of: str = "") -> None:
         left.legend(fontsize=7)
     panels[-1][0].set_xlabel("3x3 layer, in order")
     panels[-1][1].set_xlabel("3x3 layer, sorted")
-    figure.suptitle(f"Layer responses, as in ResNet's Fig. 7{of and f': {of}'}")
+    titled(figure, f"Layer responses, as in ResNet's Fig. 7{of and f': {of}'}")
 
 
 def contact_sheet(images: ImageSet, classes: Sequence[str], figure: "Figure") -> None:
@@ -405,23 +351,10 @@ def is_sweep(plan: Plan) -> bool:
     )
 
 
-def _shown(entries: Sequence[Entry]) -> list[Entry]:
-    """Of the lines of one depth: in a sweep the first and the last, else as many as have colours.
-
-    Where there are more, the first and the last of each model.
-    """
-    if len({entry.row.setting.cardinality for entry in entries}) == len(entries) > 2:
-        return [entries[0], entries[-1]]
-    if len(entries) <= len(COLOURS):
-        return list(entries)
-    models: dict[str | None, list[Entry]] = {}
-    for entry in entries:
-        models.setdefault(entry.row.label, []).append(entry)
-    ends = [end for lines in models.values() for end in (lines[0], lines[-1])]
-    return list({id(entry): entry for entry in ends}.values())[: len(COLOURS)]
-
-
 def _name(line: pd.Series, table: pd.DataFrame) -> str:
+    """A line's label where each has its own, else what its net is."""
+    if table.model.all() and table.model.is_unique:
+        return str(line.model)
     parts = [line.model, line.setting] if line.model else [line.setting]
     if line.get("variant"):
         parts.append(line.variant)
@@ -434,7 +367,7 @@ def _name(line: pd.Series, table: pd.DataFrame) -> str:
 
 def title(plan: Plan, table: pd.DataFrame) -> str:
     """A table's title with its scale and how many seeds it has."""
-    n = sorted(set(table.n))
+    n = sorted(set(table.n[table.runs > 0])) or [0]
     count = f"n = {n[0]}" if len(n) == 1 else f"n = {n[0]} to {n[-1]}"
-    partial = "" if (table.n == table.runs).all() else ", partial"
+    partial = "" if (table.n + table.diverged == table.runs).all() else ", partial"
     return f"{plan.ablation.title} ({plan.protocol_name}, {count}{partial})"

@@ -16,7 +16,8 @@ from cardinality.common.files import read_text, written_aside
 from cardinality.report import reference
 from cardinality.report.claims_page import DOUBLING, REASONS, overview_lines, short
 from cardinality.report.judged import Judged, judge_protocol, paper_of, plans_of
-from cardinality.report.markdown import columns_of, number, to_markdown
+from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.wording import number
 from cardinality.results.folder import Results
 
 LARGEST = 1_000_000  # bytes

@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import astuple, dataclass
 
 from cardinality.data.images import Identity
-from cardinality.experiment.plan import Numerics, Plan
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import Numerics
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 

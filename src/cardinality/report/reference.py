@@ -23,11 +23,15 @@ from cardinality.analysis.planning import Runs
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
-from cardinality.experiment.plan import PROTOCOLS, Plan, digest, find, make_plan
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import digest
 from cardinality.host.machine import Machine
 from cardinality.report.canvas import write_csv
-from cardinality.report.markdown import columns_of, difference, number, to_markdown
+from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.recorded import Recorded
+from cardinality.report.wording import number, signed
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 
@@ -106,8 +110,12 @@ def runs(plan: Plan) -> Runs | None:
     sample = read(plan)
     if sample is None:
         return None
-    whose = f"the reference sample of {plan.protocol_name}"
-    return Runs(whose, {plan.ablation_name: sample.outcomes})
+    return Runs(name(plan), {plan.ablation_name: sample.outcomes})
+
+
+def name(plan: Plan) -> str:
+    """What a table's sample is called."""
+    return f"the reference sample of {plan.protocol_name}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -191,7 +199,7 @@ def _spread(line: AgainstReference) -> str:
 def in_words(line: AgainstReference) -> str:
     """What a comparison with the reference comes to."""
     over = line.difference
-    shown = difference(over.mean)
+    shown = signed(over.mean)
     if over.low is not None and over.high is not None:
         shown += f" ± {number((over.high - over.low) / 2)}"
     match line.decision:
@@ -273,7 +281,7 @@ def write(protocol: str, table: str, results: Path, folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    name, where, *tables = sys.argv[1:]
-    find(name, PROTOCOLS)
+    scale, where, *tables = sys.argv[1:]
+    find(scale, PROTOCOLS)
     for each in tables:
-        print(f"wrote {write(name, each, Path(where), workspace.workspace() / PLACE)}")
+        print(f"wrote {write(scale, each, Path(where), workspace.workspace() / PLACE)}")

@@ -9,7 +9,7 @@ from cardinality.common.files import written_aside
 from cardinality.data.store import load_images
 from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Plan
-from cardinality.report import canvas, forest, latex, markdown, plots, reference
+from cardinality.report import canvas, curves, forest, latex, markdown, plots, reference
 from cardinality.report.decision import decided
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import (
@@ -43,7 +43,7 @@ def render(plan: Plan, results: Results, form: Form = "markdown") -> tuple[str, 
     files += canvas.save(
         lambda figure: plots.widths(table, figure),
         (8, 3.4),
-        results.plots / plan.ablation_name,
+        results.plots / plan.files,
         table,
     )
     return page, files
@@ -64,10 +64,10 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
     if plan.runs():
         epochs = {name: results.epochs(record) for name, record in done.items()}
         files += canvas.save(
-            lambda figure: plots.curves(plan, epochs, figure),
-            (9, 3.6),
-            results.plots / f"{plan.ablation_name}-curves",
-            plots.curves_data(plan, epochs),
+            lambda figure: curves.draw(plan, epochs, figure),
+            curves.size(plan),
+            results.plots / f"{plan.files}-curves",
+            curves.data(plan, epochs),
         )
     # Only these may be shown: the photographs are free, the other sets' are not ours to publish.
     if isinstance(plan.protocol.data, Patches):
@@ -94,7 +94,7 @@ def _draw(
     found: Recorded, table: pd.DataFrame, paper: Published | None, results: Results
 ) -> list[Path]:
     """The table's own plot: against C, against parameters, or all Δ one below the other."""
-    plan, path = found.plan, results.plots / found.plan.ablation_name
+    plan, path = found.plan, results.plots / found.plan.files
     if plots.is_sweep(plan):
         seeds = seeds_table(plan, found.done)
         return canvas.save(
@@ -135,7 +135,7 @@ def _write(
     beside: str = "",
 ) -> tuple[str, list[Path]]:
     """The page and the data of a table, and the page that is asked for."""
-    name = plan.ablation_name
+    name = plan.files
     files = [results.tables / f"{name}.md", results.tables / f"{name}.csv"]
     body = "\n\n".join(part for part in (markdown.to_markdown(columns), beside) if part)
     page = markdown.document(plan, body, notes, closing)

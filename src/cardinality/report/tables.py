@@ -19,7 +19,8 @@ from cardinality.architecture.complexity import block_parameters, deviation, sol
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
-from cardinality.experiment.plan import Entry, Plan, Run
+from cardinality.experiment.plan import Entry, Plan
+from cardinality.experiment.run import Run
 from cardinality.results.records import Record
 
 # Records of finished runs by the run's name, and why others failed.
@@ -164,14 +165,14 @@ def trained_table(
     compared = analyse(plan, done, diverged)
     return pd.DataFrame(
         [
-            _line(plan, entry, line, done, failed, paper)
+            _line(plan, entry, line, done, _ended(entry, failed, diverged), paper)
             for entry, line in zip(plan.entries, compared, strict=True)
         ]
     )
 
 
 def _line(
-    plan: Plan, entry: Entry, compared: Line, done: Done, failed: Failed, paper: Published | None
+    plan: Plan, entry: Entry, compared: Line, done: Done, ended: Columns, paper: Published | None
 ) -> Columns:
     reference = plan.reference(entry)
     line: Columns = {
@@ -185,7 +186,7 @@ def _line(
         **_costs(entry, reference),
         "runs": len(entry.runs),
         "n": len(figures(entry, done, "top1_error")),
-        "failed": sum(run.name in failed for run in entry.runs),
+        **ended,
         "reference": _reference(entry, reference),
         "pairs": _pairs(compared.to_reference),
     }
@@ -199,6 +200,13 @@ def _line(
     if paper is not None:
         line |= _paper_line(paper, entry, reference, plan.with_shortcuts(entry))
     return line
+
+
+def _ended(entry: Entry, failed: Failed, diverged: Collection[str]) -> Columns:
+    """How many of a line's runs ended without a figure: by a failure, or since they diverged."""
+    names = {run.name for run in entry.runs}
+    lost = names & {*diverged}
+    return {"failed": len(names & failed.keys() - lost), "diverged": len(lost)}
 
 
 def _variant(plan: Plan, entry: Entry) -> Columns:

@@ -3,8 +3,9 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from cardinality.analysis.estimates import Estimate
 from cardinality.analysis.margins import CellSameness, ResultsSameness, compare_results
 from cardinality.analysis.outcomes import Cell, Outcomes
 from cardinality.common.errors import UserError
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics, net_from
 from cardinality.report import canvas, forest
-from cardinality.report.claims_page import effect_text, p_text
+from cardinality.report.claims_page import effect_text
 from cardinality.report.forest import Dot
-from cardinality.report.markdown import DASH, columns_of, to_markdown
+from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.render import write_text
+from cardinality.report.wording import probability
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 
@@ -56,6 +58,20 @@ class Twice:
     first: Side
     second: Side
     sameness: ResultsSameness
+
+    @cached_property
+    def names(self) -> dict[Cell, str]:
+        """Each cell in words: its net and, where several are of one net, what else is of them."""
+        same = self.sameness
+        cells = [*(each.cell for each in same.cells), *same.only_first, *same.only_second]
+        nets: dict[str, list[Cell]] = {}
+        for cell in cells:
+            nets.setdefault(_net(cell), []).append(cell)
+        return {
+            cell: ", ".join([name, *others])
+            for name, alike in nets.items()
+            for cell, others in zip(alike, _differing(alike), strict=True)
+        }
 
 
 def compare(first: Path, second: Path, margin: float, protocol: str | None) -> tuple[Twice, ...]:
@@ -135,15 +151,37 @@ def _outcomes(records: Iterable[Record]) -> Outcomes:
 
 def _cell(record: Record) -> Cell:
     """What a run is of: its net, and where its recipe is another one, that, too."""
-    net = dict(record.configuration["net"])
-    setting, depth, residual = (net.pop(key) for key in ("setting", "depth", "residual"))
-    recipe = {"net": net, **{key: record.configuration[key] for key in ("data", "training")}}
-    return Cell(setting, f"depth {depth}\0{json.dumps(recipe, sort_keys=True)}", residual)
+    recipe = {key: record.configuration[key] for key in ("net", "data", "training")}
+    net = recipe["net"]
+    role = f"depth {net['depth']}\0{json.dumps(recipe, sort_keys=True)}"
+    return Cell(net["setting"], role, net["residual"])
 
 
-def _name(cell: Cell) -> str:
+def _recipe(cell: Cell) -> Any:
+    return json.loads(cell.role.partition("\0")[2])
+
+
+def _differing(cells: Sequence[Cell]) -> Iterator[list[str]]:
+    """What each of some cells has that another of them has otherwise, such as ``rate 0.1``."""
+    flat = [_flat(_recipe(cell)) for cell in cells]
+    keys = list(dict.fromkeys(key for each in flat for key in each))
+    apart = [key for key in keys if len({each.get(key) for each in flat}) > 1]
+    for each in flat:
+        yield [f"{key} {each[key]}" for key in apart if key in each]
+
+
+def _flat(recipe: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in recipe.items():
+        found |= _flat(value) if isinstance(value, dict) else {key: str(value)}
+    return found
+
+
+def _net(cell: Cell) -> str:
     depth = cell.role.partition("\0")[0]
-    return f"{cell.setting}, {depth}{'' if cell.residual else ', no shortcuts'}"
+    kind = net_from(_recipe(cell)["net"]).variant
+    plain = "" if cell.residual else "no shortcuts"
+    return ", ".join(part for part in (cell.setting, depth, kind, plain) if part)
 
 
 def page(found: tuple[Twice, ...]) -> str:
@@ -161,22 +199,22 @@ def _section(found: Twice) -> str:
         " *undecided* is neither, and no sign that they are the same.",
     ]
     if same.cells:
-        lines.append(to_markdown(_columns(same)))
+        lines.append(to_markdown(_columns(found)))
     lines.append("\n".join(f"- {note}" for note in _notes(found)))
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
-def _columns(same: ResultsSameness) -> dict[str, pd.Series]:
+def _columns(found: Twice) -> dict[str, pd.Series]:
     lines = [
         {
-            "net": _name(cell.cell),
+            "net": found.names[cell.cell],
             f"Δ, {INTERVAL}": _told(cell.over),
             "pairs": str(cell.over.n),
-            "p, same": p_text(cell.p_agrees),
-            "p, differs": p_text(cell.p_differs),
+            "p, same": probability(cell.p_agrees),
+            "p, differs": probability(cell.p_differs),
             "decision": cell.decision,
         }
-        for cell in same.cells
+        for cell in found.sameness.cells
     ]
     return columns_of(lines)
 
@@ -187,6 +225,8 @@ def _told(over: Estimate) -> str:
 
 def _notes(found: Twice) -> list[str]:
     notes = []
+    if not found.sameness.cells:
+        notes.append("No net of one recipe has a common seed in both: nothing is compared.")
     if found.first.data != found.second.data and found.first.data and found.second.data:
         notes.append("**The images are others**, so that more differs than machine or code.")
     for letter, side, only in (
@@ -194,7 +234,7 @@ def _notes(found: Twice) -> list[str]:
         ("B", found.second, found.sameness.only_second),
     ):
         if only:
-            notes.append(f"Only in {letter}, or without a common seed: {_names(only)}.")
+            notes.append(f"Only in {letter}, or without a common seed: {_listed(found, only)}.")
         if side.others:
             notes.append(
                 f"{letter}: {side.others} runs of other code, numerics or images left out."
@@ -204,8 +244,8 @@ def _notes(found: Twice) -> list[str]:
     return notes
 
 
-def _names(cells: Iterable[Cell]) -> str:
-    return "; ".join(_name(cell) for cell in cells) or DASH
+def _listed(found: Twice, cells: Iterable[Cell]) -> str:
+    return "; ".join(found.names[cell] for cell in cells)
 
 
 def as_json(found: tuple[Twice, ...]) -> list[dict[str, object]]:
@@ -215,9 +255,9 @@ def as_json(found: tuple[Twice, ...]) -> list[dict[str, object]]:
             "protocol": each.protocol,
             "margin": each.sameness.margin,
             "decision": each.sameness.decision,
-            "cells": [_plain(cell) for cell in each.sameness.cells],
-            "only_first": [_name(cell) for cell in each.sameness.only_first],
-            "only_second": [_name(cell) for cell in each.sameness.only_second],
+            "cells": [_plain(each, cell) for cell in each.sameness.cells],
+            "only_first": [each.names[cell] for cell in each.sameness.only_first],
+            "only_second": [each.names[cell] for cell in each.sameness.only_second],
             "same_images": each.first.data == each.second.data,
             "left_out": [each.first.others, each.second.others],
         }
@@ -225,9 +265,9 @@ def as_json(found: tuple[Twice, ...]) -> list[dict[str, object]]:
     ]
 
 
-def _plain(cell: CellSameness) -> dict[str, object]:
+def _plain(found: Twice, cell: CellSameness) -> dict[str, object]:
     return {
-        "net": _name(cell.cell),
+        "net": found.names[cell.cell],
         "pairs": cell.over.n,
         "mean": cell.over.mean,
         "low": cell.over.low,
@@ -243,11 +283,7 @@ def write(found: tuple[Twice, ...], folder: Path) -> list[Path]:
     """Write compare.md, and compare.png, .svg and .csv, if there is anything to compare."""
     written = [folder / "compare.md"]
     write_text(written[0], page(found))
-    dots = [
-        _dot(cell, f"{each.protocol}: {each.sameness.decision} within ± {each.sameness.margin:g}")
-        for each in found
-        for cell in each.sameness.cells
-    ]
+    dots = [_dot(each, cell) for each in found for cell in each.sameness.cells]
     if not dots:
         return written
     label = "top-1 error, B minus A, points"
@@ -262,8 +298,9 @@ def write(found: tuple[Twice, ...], folder: Path) -> list[Path]:
     )
 
 
-def _dot(cell: CellSameness, group: str) -> Dot:
-    over = cell.over
+def _dot(found: Twice, cell: CellSameness) -> Dot:
+    over, same = cell.over, found.sameness
+    group = f"{found.protocol}: {same.decision} within ± {same.margin:g}"
     low, high = (math.nan if end is None else end for end in (over.low, over.high))
     note = f"{cell.decision} ({over.n})"
-    return Dot(_name(cell.cell), group, over.mean, low, high, over.n, note=note)
+    return Dot(found.names[cell.cell], group, over.mean, low, high, over.n, note=note)

@@ -18,8 +18,8 @@ from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
 from cardinality.experiment.configuration import SettingText
-from cardinality.experiment.plan import Run
 from cardinality.experiment.reading import load
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine, Precision
 
 # What the measured trainings were of: ImageNet-1K at 224 pixels, evaluated after each epoch.
@@ -38,7 +38,7 @@ class Measured(Strict):
 
     @property
     def rate(self) -> float:
-        """Multiply-adds a second, counted as `cardinality.experiment.plan.Run.cost` does."""
+        """Multiply-adds a second, counted as `cardinality.experiment.run.Run.cost` does."""
         net = Architecture(self.setting, self.depth, "imagenet", 1000, 64)
         cost = complexity(net, SIDE).macs * (3 * TRAIN + TEST) * self.epochs
         return cost / (3600 * self.hours)

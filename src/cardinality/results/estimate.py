@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cardinality.experiment.configuration import Protocol
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Device, Machine
 from cardinality.results.folder import Results
 from cardinality.results.progress import Unsound, read_header

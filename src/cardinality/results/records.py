@@ -13,7 +13,7 @@ from cardinality.common.files import read_text
 from cardinality.common.strict import Strict
 from cardinality.common.text import line
 from cardinality.data.images import Identity, Kind
-from cardinality.experiment.plan import Numerics, Run, digest
+from cardinality.experiment.run import Numerics, Run, digest
 from cardinality.host.provenance import Provenance
 from cardinality.results.epochs import Epoch
 
@@ -95,7 +95,7 @@ class Record(Strict):
     """What is kept of one run besides its epochs and its images.
 
     Attributes:
-        name: of the run (`cardinality.experiment.plan.Run.name`).
+        name: of the run (`cardinality.experiment.run.Run.name`).
         status: how it ended.
         failure: why it is not done.
         configuration: the run's effective configuration, which its name is a hash of.

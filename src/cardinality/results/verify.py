@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cardinality.architecture.complexity import Complexity, complexity
-from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
+from cardinality.experiment.run import net_from
 from cardinality.results import manifest
 from cardinality.results.folder import CORRECT, Results
 from cardinality.results.images import TestImages
@@ -36,7 +36,7 @@ def _check_counts(record: Record) -> None:
         side = record.configuration["data"].get("side", 32)  # CIFAR's does not stand there
         expected = _counts(tuple(record.configuration["net"].items()), side)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{record.name}: configuration.net: no net of ours: {error}") from None
+        raise UserError(f"{record.name}: configuration.net: {error}") from None
     for count in ("params", "macs", "activations"):
         ours, theirs = getattr(record, count), getattr(expected, count)
         if ours != theirs:
@@ -45,8 +45,7 @@ def _check_counts(record: Record) -> None:
 
 @lru_cache(maxsize=1000)
 def _counts(net: tuple[tuple[str, Any], ...], side: int) -> Complexity:
-    described = dict(net)
-    return complexity(Architecture(Setting.parse(described.pop("setting")), **described), side)
+    return complexity(net_from(dict(net)), side)
 
 
 def _check_images(record: Record, results: Results) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Precision
 from cardinality.nets.network import ResNeXt
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from cardinality.data.device import Batch, Waited, batches, channel_statistics
 from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.data.store import DataSet
-from cardinality.experiment.plan import Run
+from cardinality.experiment.run import Run
 from cardinality.nets.fast import use_fast_paths
 from cardinality.nets.ghost import use_ghost_batch_norm
 from cardinality.nets.network import ResNeXt

@@ -20,7 +20,7 @@ from cardinality.common.files import written_aside
 from cardinality.common.text import line
 from cardinality.data.augmentation import IMAGENET_STATISTICS
 from cardinality.data.images import Statistics
-from cardinality.experiment.plan import Numerics
+from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Precision
 from cardinality.nets.network import ResNeXt
 from cardinality.training.trainer import Trainer

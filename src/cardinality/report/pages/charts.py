@@ -27,7 +27,8 @@ from cardinality.report.pages.shapes import (
     TableLine,
     Value,
 )
-from cardinality.report.pages.wording import interval, number, plural, signed
+from cardinality.report.pages.wording import interval
+from cardinality.report.wording import number, plural, signed
 from cardinality.results.images import TestImages
 
 # A long curve is drawn, and shown in numbers, at so many of its epochs; the CSV file has all.

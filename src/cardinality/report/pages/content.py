@@ -1,5 +1,6 @@
 """Everything that the pages say, collected from the records alone."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,11 @@ from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
 from cardinality.experiment.configuration import Protocol
-from cardinality.experiment.plan import PROTOCOLS, Plan, find, possible_plans
+from cardinality.experiment.grid import possible_plans
+from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
+from cardinality.report.markdown import whose_reference
 from cardinality.report.pages.charts import choice_of, figures_of
 from cardinality.report.pages.gathered import NOWHERE, Gathered, TableRead, gather
 from cardinality.report.pages.runs import absent_of, groups_of, left_out_of
@@ -34,8 +38,9 @@ from cardinality.report.pages.shapes import (
     Value,
 )
 from cardinality.report.pages.tables import lines_of, numbers_of
-from cardinality.report.pages.wording import interval, plural, signed
+from cardinality.report.pages.wording import interval
 from cardinality.report.tables import arithmetic_table
+from cardinality.report.wording import plural, signed
 
 DECISIONS = ("supported", "contradicted", "undecided", "not run")
 # Planning's reasons, as a sentence goes on.
@@ -64,21 +69,22 @@ def page_of(gathered: Gathered) -> Page:
         started=bool(gathered.results.read_all()[0]),
         done=done,
         asked=asked,
-        claims=claims_of(gathered.verdicts),
-        rules=tuple(gathered.claims.rules.model_dump(exclude_none=True).items()),
+        claims=claims_of(gathered.judged.ledger),
+        unjudged=gathered.judged.found.others,
+        rules=tuple(gathered.judged.claims.rules.model_dump(exclude_none=True).items()),
         arithmetic=tuple(map(_arithmetic, gathered.arithmetic)),
         tables=tables,
         groups=groups_of(gathered),
         absent=absent_of(gathered),
         left_out=left_out_of(gathered),
-        commands=commands_of(gathered.protocol, gathered.tables),
+        commands=commands_of(gathered.tables),
     )
 
 
 def _counted(gathered: Gathered) -> tuple[int, int]:
-    """How many runs there are, and how many all tables ask for; a run of several counts once."""
+    """How many runs have ended, and how many all tables ask for; a run of several counts once."""
     runs = {
-        run.name: run.name in table.found.done
+        run.name: run.name in table.found.done or run.name in table.found.diverged
         for table in gathered.tables
         for run in table.plan.runs()
     }
@@ -92,12 +98,13 @@ def _seeds(tables: Sequence[TableRead]) -> str:
     return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else plural(counts[0], "seed")
 
 
-def commands_of(protocol: str, tables: Sequence[TableRead]) -> tuple[tuple[str, str], ...]:
+def commands_of(tables: Sequence[TableRead]) -> tuple[tuple[str, str], ...]:
     """What to type for each table, with what it answers."""
-    return tuple(
-        (f"make {table.plan.ablation_name} PROTOCOL={protocol}", table.plan.ablation.title)
-        for table in tables
-    )
+    return tuple((_command(*table.plan.typed), table.plan.ablation.title) for table in tables)
+
+
+def _command(name: str, protocol: str) -> str:
+    return f"make {name} PROTOCOL={shlex.quote(protocol)}"
 
 
 # --- claims ----------------------------------------------------------------------------------
@@ -177,16 +184,18 @@ def tally(claims: Sequence[ClaimLine]) -> tuple[tuple[str, int, int], ...]:
 
 
 def _table(gathered: Gathered, table: TableRead) -> Table:
-    plan, paper, found = table.plan, table.paper, table.found
+    plan, paper = table.plan, table.paper
     lines = lines_of(table)
-    n, asked = sum(line.n for line in lines), sum(line.asked for line in lines)
+    asked, gone = sum(line.asked for line in lines), sum(line.failed for line in lines)
+    lost = sum(line.diverged for line in lines)
+    n = sum(line.n for line in lines)
     return Table(
         name=plan.ablation_name,
         title=plan.ablation.title,
         question=plan.ablation.question.strip(),
         reference=str(plan.ablation.reference),
-        state=_state(n, asked, len(found.failed)),
-        whole=n == asked,
+        state=_state(n, asked, gone, lost),
+        whole=n + lost == asked,
         paper_source="" if paper is None else paper.source,
         paper_data="" if paper is None else paper.data,
         comparable=paper is not None and paper.data == plan.protocol.data.title,
@@ -199,22 +208,24 @@ def _table(gathered: Gathered, table: TableRead) -> Table:
     )
 
 
-def _state(n: int, asked: int, failed: int) -> str:
-    if n == asked:
-        return f"Complete: {plural(n, 'run')}"
-    parts = [f"{failed} failed or diverged"] if failed else []
-    parts += [f"{asked - n - failed} missing"] if asked > n + failed else []
-    return f"Partial: {n} of {plural(asked, 'run')}, {' and '.join(parts)}"
+def _state(n: int, asked: int, failed: int, diverged: int) -> str:
+    """Whether the runs of a table are there; one that diverged has ended, and is no failure."""
+    missing = asked - n - failed - diverged
+    told = f"; of {diverged} the loss diverged" if diverged else ""
+    if not missing and not failed:
+        return f"Complete: {plural(asked, 'run')}{told}"
+    parts = [f"{failed} failed"] if failed else []
+    parts += [f"{missing} missing"] if missing else []
+    there = f"{asked - missing - failed} of {plural(asked, 'run')}"
+    return f"Partial: {there}, {' and '.join(parts)}{told}"
 
 
 def _notes(table: TableRead) -> list[str]:
     plan, paper, found = table.plan, table.paper, table.found
-    reference = plan.ablation.reference
     notes = [
         "Errors are of the last epoch, in percent, mean ± standard deviation over n seeds; lower is"
-        f" better. Δ is to the {reference} line of the same depth and shortcuts (of the shallower"
-        " net for a deeper one), in points, paired by seed, with its 95 % t interval. Train error"
-        " is the running average over the last epoch, under augmentation."
+        f" better. Δ is to {whose_reference(plan)}, in points, paired by seed, with its 95 % t"
+        " interval. Train error is the running average over the last epoch, under augmentation."
     ]
     if paper is not None and paper.data != plan.protocol.data.title:
         notes.append(
@@ -272,8 +283,8 @@ def _waiting(name: str, given: str, claims: Claims) -> tuple[str, str, str]:
     """A protocol that has not begun: its name, its title, and how to begin with it."""
     scale = load(find(given, PROTOCOLS), Protocol, bases=PROTOCOLS)
     plans, _ = possible_plans(given, NOWHERE, [claim.table for claim in claims.claims])
-    trained = (plan.ablation_name for plan in plans if plan.runs())
-    return name, scale.title, f"make {next(trained, 'TABLE')} PROTOCOL={name}"
+    typed = next((plan.typed for plan in plans if plan.runs()), ("TABLE", name))
+    return name, scale.title, _command(*typed)
 
 
 def _across(pages: Sequence[Page]) -> tuple[Across, ...]:

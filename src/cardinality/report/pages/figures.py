@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cardinality.report.pages.shapes import Bar, Forest, Interval, Plot, Series
-from cardinality.report.pages.wording import number
+from cardinality.report.wording import number
 
 WIDTH, HEIGHT = 360.0, 250.0
 LEFT, RIGHT, TOP, BOTTOM = 42.0, 12.0, 24.0, 38.0

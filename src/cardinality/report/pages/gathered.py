@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cardinality.analysis.claims import Claims, claims_of, read_all_claims
-from cardinality.analysis.ledger import Ledger, Line, analyse, ledger, paper_figures
-from cardinality.experiment.plan import PROTOCOLS, Plan, find, possible_plans
+from cardinality.analysis.claims import Claims, read_all_claims
+from cardinality.analysis.ledger import Line, analyse
+from cardinality.experiment.grid import possible_plans
+from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
-from cardinality.report.judged import early_errors
+from cardinality.report.judged import Judged, judge_plans, trained_of
 from cardinality.report.recorded import Recorded, as_recorded
 from cardinality.report.tables import Published, published
 from cardinality.results.folder import Results
@@ -74,15 +76,14 @@ class Gathered:
         results: where its records are.
         arithmetic: plans of the tables that train nothing.
         tables: those that train, that the protocol has the depths for.
-        verdicts: on every claim; ``claims`` has their rules.
+        judged: what the records say of the claims, as the command `claims` has it.
     """
 
     protocol: str
     results: Once
     arithmetic: tuple[Plan, ...]
     tables: tuple[TableRead, ...]
-    verdicts: Ledger
-    claims: Claims
+    judged: Judged
 
     @property
     def records(self) -> Mapping[str, Record]:
@@ -113,17 +114,16 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
     claims = claims or read_all_claims()
     plans = _plans(protocol, claims)
     folder = Once(results / name)
-    tables = []
-    for plan in plans:
-        if plan.ablation.trains:
-            found = as_recorded(plan, folder)
-            lines = analyse(found.plan, found.done, found.diverged)
-            tables.append(TableRead(found, lines, published(found.plan)))
+    trained = trained_of(protocol, plans)
+    tables = tuple(_read(plan, folder) for plan in trained)
     arithmetic = tuple(plan for plan in plans if not plan.ablation.trains)
-    planned = {plan.ablation_name for plan in plans if plan.ablation.trains}
-    asked = claims_of(plans[0].protocol, claims, planned)
-    judged = _judge(tables, asked, folder)
-    return Gathered(name, folder, arithmetic, tuple(tables), judged, asked)
+    return Gathered(name, folder, arithmetic, tables, judge_plans(trained, folder, claims))
+
+
+def _read(plan: Plan, folder: Results) -> TableRead:
+    found = as_recorded(plan, folder)
+    lines = analyse(found.plan, found.done, found.diverged)
+    return TableRead(found, lines, published(found.plan))
 
 
 def _plans(protocol: str, claims: Claims) -> list[Plan]:
@@ -132,18 +132,3 @@ def _plans(protocol: str, claims: Claims) -> list[Plan]:
     As the paper has them: those that a claim is of, in the order of the claims, then the others.
     """
     return possible_plans(protocol, NOWHERE, [claim.table for claim in claims.claims])[0]
-
-
-def _judge(tables: list[TableRead], claims: Claims, folder: Results) -> Ledger:
-    done = {name: record for table in tables for name, record in table.found.done.items()}
-    earlier = early_errors(claims, done, folder)
-    diverged = frozenset[str]().union(*(table.found.diverged for table in tables))
-    paper = {
-        table.plan.ablation_name: paper_figures(
-            {str(key): value for key, value in line.items()}
-            for line in table.paper.lines.to_dict("records")
-        )
-        for table in tables
-        if table.paper is not None
-    }
-    return ledger(claims, [table.plan for table in tables], done, diverged, paper, (), earlier)

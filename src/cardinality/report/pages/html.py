@@ -112,7 +112,8 @@ def _environment() -> Environment:
     )
     names = (
         "number", "signed", "spread", "interval", "measured", "counted", "millions", "plural",
-        "probability", "settled", "state", "cell", "memory", "energy", "seeds", "seconds", "moment",
+        "probability", "settled", "state", "left_out", "cell", "memory", "energy", "seeds",
+        "seconds", "moment",
     )  # fmt: skip
     environment.filters |= {name: getattr(wording, name) for name in names}
     environment.filters |= {

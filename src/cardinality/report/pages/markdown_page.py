@@ -44,7 +44,7 @@ def protocol_markdown(page: Page) -> str:
         f"# {plain(page.protocol)}: {plain(page.title)}",
         _lead(page),
         plain(page.evidence),
-        *_claims(page.claims),
+        *_claims(page.claims, page.unjudged),
         *(part for table in page.tables for part in _table(table)),
         *(
             part
@@ -77,7 +77,7 @@ def _lead(page: Page) -> str:
 # --- claims ----------------------------------------------------------------------------------
 
 
-def _claims(claims: Sequence[ClaimLine]) -> Iterable[str]:
+def _claims(claims: Sequence[ClaimLine], unjudged: int) -> Iterable[str]:
     yield "## What the paper claims, and what shows here"
     yield (
         "Effects are in points of error with 95 % intervals over seeds. A final verdict has every"
@@ -94,6 +94,8 @@ def _claims(claims: Sequence[ClaimLine]) -> Iterable[str]:
         "seeds needed",
     )
     yield rows(headings, [_claim(claim) for claim in claims], "lllrrrrl")
+    if unjudged:
+        yield say.left_out(unjudged)
 
 
 def _claim(claim: ClaimLine) -> tuple[str, ...]:
@@ -125,16 +127,18 @@ def _table(table: Table) -> Iterable[str]:
     yield state if table.whole else f"**{state}**"
     top5 = any(line.paper is not None and line.paper.top5 is not None for line in table.lines)
     bare = any(line.without is not None for line in table.lines)
-    headings, sides = _headings(table, bare, top5)
-    yield rows(headings, [_line(table, line, bare, top5) for line in table.lines], sides)
+    named = any(line.against for line in table.lines)
+    headings, sides = _headings(table, bare, top5, named)
+    yield rows(headings, [_line(table, line, bare, top5, named) for line in table.lines], sides)
     yield "\n".join(f"- {plain(note)}" for note in table.notes)
     for figure in table.figures:
         yield _figure(figure)
 
 
-def _headings(table: Table, bare: bool, top5: bool) -> tuple[list[str], str]:
+def _headings(table: Table, bare: bool, top5: bool, named: bool) -> tuple[list[str], str]:
     paper = f"paper, {plain(table.paper_data)}" if table.paper_source else ""
-    ours = ["depth", "setting", "model", "n", "params, M", "MACs, M", "top-1 error", "Δ"]
+    ours = ["depth", "setting", "model", "n", "params, M", "MACs, M", "top-1 error"]
+    ours += ["Δ to"] * named + ["Δ"]
     ours += ["Δ without shortcuts"] * bare + ["top-5 error"] * top5 + ["train error"]
     theirs = [f"{paper}: depth", "its top-1", "its Δ"] if paper else []
     if paper:
@@ -143,7 +147,7 @@ def _headings(table: Table, bare: bool, top5: bool) -> tuple[list[str], str]:
     return both, "rll" + "r" * (len(both) - 3)
 
 
-def _line(table: Table, line: TableLine, bare: bool, top5: bool) -> tuple[str, ...]:
+def _line(table: Table, line: TableLine, bare: bool, top5: bool, named: bool) -> tuple[str, ...]:
     digits, paper = table.digits, line.paper
     difference = say.interval(line.difference, digits)
     if line.reference:
@@ -151,7 +155,9 @@ def _line(table: Table, line: TableLine, bare: bool, top5: bool) -> tuple[str, .
     ours = [
         *(str(line.depth), plain(line.net), plain(line.model), say.counted(line)),
         *(say.millions(line.params), say.millions(line.macs)),
-        *(say.measured(line, digits), difference),
+        say.measured(line, digits),
+        *[plain(line.against) or say.DASH] * named,
+        difference,
     ]
     ours += [say.interval(line.without, digits)] * bare
     ours += [say.spread(line.top5, digits)] * top5 + [say.spread(line.train, digits)]

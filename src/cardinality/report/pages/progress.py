@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
-from cardinality.experiment.plan import Numerics, Run
+from cardinality.experiment.run import Numerics, Run
 from cardinality.host.machine import Machine, detect
 from cardinality.report.pages.charts import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cardinality.experiment.plan import REVISION, Entry, Run
+from cardinality.experiment.plan import Entry, Plan
+from cardinality.experiment.run import REVISION, Run
 from cardinality.report.pages.charts import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
 from cardinality.report.pages.tables import cell_of
-from cardinality.report.pages.wording import plural
+from cardinality.report.wording import plural
 from cardinality.results.records import Record, Sitting
 
 
@@ -79,12 +80,21 @@ def command(table: TableRead, entry: Entry, run: Run | None, again: bool = False
         again: whether its record is there already, so that it needs another place.
     """
     plan = table.plan
-    words = ["cardinality", "run", plan.ablation_name, "--protocol", plan.protocol_name]
-    words += ["--only", str(entry.row.setting), "--depth", entry.role.removesuffix(" layers")]
+    name, scale = plan.typed
+    words = ["cardinality", "run", name, "--protocol", scale, "--only", _only(plan, entry)]
+    words += ["--depth", entry.role.removesuffix(" layers")]
     if run is not None:
         words += ["--seed", str(run.seed)]
         words += ["--device", run.numerics.device, "--results", "again"] if again else []
     return shlex.join(words)
+
+
+def _only(plan: Plan, entry: Entry) -> str:
+    """What tells a row from the others of its depth: its setting, or its label."""
+    row = entry.row
+    alike = [each.row for each in plan.entries if each.role == entry.role]
+    alone = sum(each.setting == row.setting for each in alike) == 1
+    return str(row.setting) if alone or not row.label else row.label
 
 
 def _flat(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import names
-from cardinality.experiment.plan import PROTOCOLS, find
+from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.report.pages.content import page_of
 from cardinality.report.pages.gathered import Gathered, gather
 from cardinality.report.pages.html import live_page, policy, progress_part

@@ -92,11 +92,12 @@ class TableLine:
         cell: the anchor of its runs.
         role, depth, setting, model, shortcuts, variant, budget: of the net.
         params, macs, with ``_relative``: of the whole net, and to its reference's.
-        n, asked, failed: finished, planned, failed or diverged runs.
+        n, asked, failed, diverged: finished, planned, failed and diverged runs.
         seeds: top-1 error by seed.
         seconds: a run took, on average, where it had its device to itself.
         difference, top5_difference, without: to the reference, and to the net with shortcuts.
         reference: whether it is the line that others are compared with.
+        against: the label of the line that it is compared with, where its row names one.
     """
 
     cell: str
@@ -114,6 +115,7 @@ class TableLine:
     n: int
     asked: int
     failed: int
+    diverged: int
     seeds: tuple[tuple[int, float], ...]
     seconds: float | None
     top1: Spread
@@ -123,6 +125,7 @@ class TableLine:
     top5_difference: Interval | None
     without: Interval | None
     reference: bool
+    against: str
     paper: PaperLine | None
 
     @property
@@ -344,7 +347,10 @@ class Absent:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that a protocol's page says."""
+    """Everything that a protocol's page says.
+
+    ``unjudged`` is how many runs no claim takes: their numerics or images are not those of most.
+    """
 
     protocol: str
     title: str
@@ -355,6 +361,7 @@ class Page:
     done: int
     asked: int
     claims: tuple[ClaimLine, ...]
+    unjudged: int
     rules: tuple[tuple[str, str], ...]
     arithmetic: tuple[Arithmetic, ...]
     tables: tuple[Table, ...]

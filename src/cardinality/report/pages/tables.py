@@ -7,7 +7,8 @@ from typing import Any
 from cardinality.analysis.comparisons import Comparison
 from cardinality.analysis.ledger import Line
 from cardinality.analysis.outcomes import Figure as Error
-from cardinality.experiment.plan import Entry, Run, net_of
+from cardinality.experiment.plan import Entry
+from cardinality.experiment.run import Run, net_of
 from cardinality.report.pages.gathered import TableRead
 from cardinality.report.pages.shapes import Interval, Numbers, PaperLine, Spread, TableLine, Value
 from cardinality.report.tables import Published
@@ -34,7 +35,8 @@ def cell_of(net: Mapping[str, Any]) -> str:
 
 
 def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
-    done, plan = table.found.done, table.plan
+    done, plan, lost = table.found.done, table.plan, table.found.diverged
+    failed = table.found.failed.keys() - lost
     reference = plan.reference(entry)
     records = [(run, done[run.name]) for run in entry.runs if run.name in done]
     against = None if reference is None else reference.complexity
@@ -54,7 +56,8 @@ def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
         macs_relative=None if against is None else counts.macs / against.macs,
         n=len(records),
         asked=len(entry.runs),
-        failed=sum(run.name in table.found.failed for run in entry.runs),
+        failed=sum(run.name in failed for run in entry.runs),
+        diverged=sum(run.name in lost for run in entry.runs),
         seeds=tuple((run.seed, record.final.top1_error) for run, record in records if record.final),
         seconds=_seconds(records),
         top1=_spread(records, "top1_error"),
@@ -64,6 +67,7 @@ def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
         top5_difference=_interval(compared.to_reference, "top5_error"),
         without=_interval(compared.to_shortcuts, "top1_error"),
         reference=reference is not None and reference.key == entry.key,
+        against=entry.row.against or "",
         paper=None if table.paper is None else _paper(table, table.paper, entry),
     )
 
@@ -117,7 +121,7 @@ def _paper(table: TableRead, paper: Published, entry: Entry) -> PaperLine | None
 
 HEADINGS = (
     *("depth", "setting", "model", "shortcuts", "complexity", "params", "macs"),
-    *("n", "asked", "failed", "top1_error", "top1_error_deviation"),
+    *("n", "asked", "failed", "diverged", "top1_error", "top1_error_deviation"),
     *("difference", "difference_low", "difference_high", "pairs"),
     *("top5_error", "train_error", "train_error_deviation", "seconds"),
     *("paper_depth", "paper_top1_error", "paper_difference"),
@@ -134,7 +138,7 @@ def _values(line: TableLine) -> tuple[Value, ...]:
     paper = line.paper
     return (
         *(line.depth, line.setting, line.model, "yes" if line.shortcuts else "no"),
-        *(line.budget, line.params, line.macs, line.n, line.asked, line.failed),
+        *(line.budget, line.params, line.macs, line.n, line.asked, line.failed, line.diverged),
         *(line.top1.mean, line.top1.deviation),
         *(difference.mean, difference.low, difference.high, difference.pairs),
         *(line.top5.mean, line.train.mean, line.train.deviation, line.seconds),

@@ -3,23 +3,12 @@
 from collections.abc import Sequence
 
 from cardinality.common import text
+from cardinality.report import wording
 from cardinality.report.pages.shapes import ClaimLine, Interval, Spread, TableLine, Value
+from cardinality.report.wording import DASH, millions, number, plural, probability, signed
 from cardinality.results.estimate import duration
 
-DASH = "–"
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """A figure with so many digits after the point, or a dash."""
-    return DASH if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def signed(value: float | None, digits: int = 1) -> str:
-    """A difference with its sign; none at 0.0."""
-    if value is None:
-        return DASH
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", "−") if float(text) else text[1:]
+__all__ = ["DASH", "millions", "number", "plural", "probability", "signed"]
 
 
 def spread(value: Spread, digits: int = 1) -> str:
@@ -42,31 +31,13 @@ def interval(value: Interval | None, digits: int = 1) -> str:
 def measured(line: TableLine, digits: int) -> str:
     """A line's error, or what stands in its place."""
     if line.n == 0:
-        return "failed" if line.asked and line.failed == line.asked else DASH
+        return wording.instead(line.asked, line.failed, line.diverged)
     return spread(line.top1, digits)
 
 
 def counted(line: TableLine) -> str:
     """How many runs a line has, and of how many where some are not there."""
-    text = str(line.n) if line.n == line.asked else f"{line.n} of {line.asked}"
-    return f"{text}, {line.failed} failed" if line.failed else text
-
-
-def millions(count: int) -> str:
-    """A count in millions."""
-    return f"{count / 1e6:,.{2 if count < 1e8 else 0}f}"
-
-
-def plural(count: int, what: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def probability(value: float | None) -> str:
-    """A p value to two digits."""
-    if value is None:
-        return DASH
-    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+    return wording.counted(line.n, line.asked, line.failed, line.diverged)
 
 
 def state(claim: ClaimLine) -> str:
@@ -86,6 +57,12 @@ def settled(decision: str, count: int, final: int) -> str:
     if final in (0, count):
         return "final" if final else "interim"
     return f"{final} final, {count - final} interim"
+
+
+def left_out(count: int) -> str:
+    """Runs that no claim takes."""
+    which = "because their numerics or their images are others than those of most"
+    return f"In no verdict, {which}: {plural(count, 'run')}."
 
 
 def cell(value: Value) -> str:

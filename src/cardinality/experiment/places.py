@@ -1,0 +1,46 @@
+"""Where ablations and protocols lie, and the file that a name stands for."""
+
+import os
+import re
+from pathlib import Path
+
+from cardinality.common import workspace
+from cardinality.common.errors import UserError
+from cardinality.common.files import look
+
+# Where ablations and protocols lie, below a workspace.
+ABLATIONS, PROTOCOLS = "ablations", "ablations/protocols"
+
+
+def find(name: str, place: str) -> Path:
+    """The file that a name or path stands for.
+
+    Args:
+        name: of a file in the workspace or among the suite's own, or a path that ends in .yaml.
+        place: `ABLATIONS` or `PROTOCOLS`.
+
+    Raises:
+        UserError: there is none, with the names that there are.
+    """
+    kind = Path(place).name.removesuffix("s")
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        found = workspace.find(place, name, ".yaml")
+        if found is None:
+            allowed = ", ".join(workspace.names(place, ".yaml"))
+            raise UserError(f"{kind} {name!r}: no such {kind}; allowed: {allowed}, or a .yaml file")
+        path = found
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: no such file; allowed: a known {kind}'s name, or a .yaml file")
+    look(path)
+    # The name becomes a folder or a file in results/.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
+        raise UserError(f"{path}: the name of a file may have letters, digits, '.', '_' and '-'")
+    return path
+
+
+def typed(path: Path, place: str) -> str:
+    """What a command takes for a file: its name, or the path where no name stands for it."""
+    named = workspace.find(place, path.stem, ".yaml")
+    known = named is not None and named.samefile(path)
+    return path.stem if known else str(path)
