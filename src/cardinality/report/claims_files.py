@@ -11,10 +11,11 @@ from cardinality.analysis.images import ClassEffect
 from cardinality.analysis.verdicts import Decision, Verdict
 from cardinality.report import canvas, claims_page, forest, latex
 from cardinality.report.bits import agreements, words
-from cardinality.report.claims_page import DOUBLING, Part
+from cardinality.report.claims_parts import Part, as_data, claimed_way, compared_cells, parts
 from cardinality.report.forest import Dot
 from cardinality.report.judged import DECISIONS, Judged
 from cardinality.report.render import Form, write_text
+from cardinality.report.verdict_words import DOUBLING, ps_text
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -40,13 +41,13 @@ def write(judged: Judged, form: Form = "markdown") -> tuple[str, list[Path]]:
     page = claims_page.page(judged)
     files = [folder / "claims.md", folder / "claims.csv"]
     write_text(files[0], page)
-    canvas.write_csv(files[1], claims_page.data(judged))
+    canvas.write_csv(files[1], as_data(judged))
     if form == "latex":
         page = _latex(judged)
         files.append(folder / "claims.tex")
         write_text(files[-1], page)
     files += draw_ledger(judged.verdicts, judged, judged.results.plots / "claims")
-    runs = agreements(judged.pictures.right, claims_page.compared_cells(judged))
+    runs = agreements(judged.pictures.right, compared_cells(judged))
     if not runs.empty:
         files.append(folder / "agreement.csv")
         canvas.write_csv(files[-1], runs)
@@ -67,7 +68,7 @@ def _latex(judged: Judged) -> str:
 def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list[Path]:
     """The ledger as a picture: every effect in the direction that the paper claims."""
     titles = {plan.ablation_name: plan.ablation.title for plan in judged.plans}
-    ways = (claims_page.claimed_way(judged.claim(verdict.claim)) for verdict in verdicts)
+    ways = (claimed_way(judged.claim(verdict.claim)) for verdict in verdicts)
     dots = [_ledger_dot(verdict, way, titles) for verdict, way in zip(verdicts, ways, strict=True)]
     data = forest.data(dots).assign(
         claim=[verdict.claim for verdict in verdicts],
@@ -114,7 +115,7 @@ def _ledger_dot(verdict: Verdict, way: int, titles: Mapping[str, str]) -> Dot:
 def _ledger_note(verdict: Verdict) -> str:
     if verdict.decision == "not run":
         return "not run"
-    _, corrected = claims_page.ps_text(verdict)
+    _, corrected = ps_text(verdict)
     p = "" if verdict.p is None else f", p {corrected}"
     interim = " (interim)" if verdict.state == "interim" else ""
     return f"{verdict.decision}{interim}{p}, n = {verdict.evidence.pairs}"
@@ -143,7 +144,7 @@ def _classes(judged: Judged) -> list[Path]:
     for table in dict.fromkeys(verdict.table for verdict in judged.verdicts):
         primary = [
             part
-            for part in claims_page.parts(judged)
+            for part in parts(judged)
             if (part.verdict.table, part.verdict.family) == (table, "primary")
         ]
         # Two cells that lie near each other are tested both ways, and drawn once.
@@ -199,7 +200,7 @@ def write_overview(everything: Sequence[Judged], folder: Path) -> tuple[str, lis
     page = claims_page.overview(everything)
     files = [folder / "claims.md", folder / "claims.csv"]
     write_text(files[0], page)
-    frames = [claims_page.data(judged) for judged in everything]
+    frames = [as_data(judged) for judged in everything]
     data = [row for frame in frames for row in frame.to_dict("records")]
     canvas.write_csv(files[1], pd.DataFrame(data))
     return page, files

@@ -1,187 +1,35 @@
-"""The ledger as a page, as data and as a picture."""
+"""The ledger as a page, and all scales side by side."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pandas as pd
 
-from cardinality.analysis.claims import Claim, InteractionTest
 from cardinality.analysis.comparisons import Effect
-from cardinality.analysis.contrasts import Contrast
-from cardinality.analysis.contrasts import difference as difference_of
 from cardinality.analysis.images import ImageEffect, Interval
-from cardinality.analysis.outcomes import Cell
-from cardinality.analysis.planning import Needed, Why
-from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of
+from cardinality.analysis.planning import Needed
+from cardinality.analysis.verdicts import Verdict
 from cardinality.report.bits import agreements, words
+from cardinality.report.claims_parts import (
+    Part,
+    between,
+    compared_cells,
+    image_effects,
+    parts,
+)
 from cardinality.report.judged import Judged, by_decision
 from cardinality.report.markdown import columns_of, to_markdown
-from cardinality.report.wording import DASH, number, probability, signed
+from cardinality.report.verdict_words import (
+    DOUBLING,
+    REASONS,
+    effect_text,
+    ps_text,
+    short,
+    verdict_text,
+)
+from cardinality.report.wording import DASH, number, signed
 
 Columns = dict[str, pd.Series]
-DOUBLING = "points a doubling of C"
-# Why there is no number of seeds.
-REASONS: dict[Why | None, str] = {
-    "no effect stated": "the paper has no such figures",
-    "no effect that way": "none: the paper's figures go the other way",
-    "no deviation": "not known: no deviation",
-    "more than 1000": "more than 1000",
-    None: "not known",
-}
-
-
-@dataclass(frozen=True)
-class Part:
-    """A claim, or one link of a chain, with its effect.
-
-    Attributes:
-        verdict: of the claim.
-        link: the two cells of a link.
-        contrast: of the cells; none for a chain as a whole.
-        evidence: of the claim or of the link.
-    """
-
-    verdict: Verdict
-    link: tuple[Cell, Cell] | None
-    contrast: Contrast | None
-    evidence: Evidence
-
-    @property
-    def label(self) -> str:
-        """What a link compares."""
-        return "" if self.link is None else between(self.verdict).join(map(words, self.link))
-
-
-def between(verdict: Verdict) -> str:
-    """What stands between the two cells of a link."""
-    return " against " if verdict.rule == "within" else " before "
-
-
-def parts(judged: Judged) -> Iterator[Part]:
-    """Every claim, and after a chain its links."""
-    for verdict in judged.verdicts:
-        claim = judged.claim(verdict.claim)
-        yield Part(verdict, None, contrast_of(claim), verdict.evidence)
-        for link in verdict.links:
-            cells = (link.first, link.second)
-            yield Part(verdict, cells, difference_of(*cells), link.evidence)
-
-
-def image_effects(judged: Judged, part: Part) -> ImageEffect | None:
-    """A part's intervals over seeds, over test images and over both; of test errors alone."""
-    if part.contrast is None or part.verdict.figure != "top1_error":
-        return None
-    return judged.pictures.effect(part.contrast, part.evidence.effect.seeds)
-
-
-def data(judged: Judged) -> pd.DataFrame:
-    """One line a claim, and one a link of a chain; what is not there is empty."""
-    needed = {each.claim: each for each in judged.ledger.needed}
-    return pd.DataFrame([_line(judged, part, needed) for part in parts(judged)])
-
-
-def _line(judged: Judged, part: Part, needed: dict[str, Needed]) -> dict[str, object]:
-    verdict, whole = part.verdict, part.link is None
-    corrected = (verdict.p, verdict.p_against) if whole else (None, None)
-    return {
-        "protocol": judged.name,
-        "claim": verdict.claim,
-        "link": part.label,
-        "table": verdict.table,
-        "family": verdict.family,
-        "figure": verdict.figure,
-        "rule": verdict.rule if whole or verdict.rule == "within" else "difference",
-        "verdict": verdict.decision if whole else "",
-        "state": verdict.state,
-        "unfinished": verdict.unfinished if whole else part.evidence.effect.unfinished,
-        "after_the_fact": verdict.after_the_fact,
-        "pairs": part.evidence.pairs,
-        **_effect_columns(part.evidence),
-        "p": part.evidence.p,
-        "p_against": part.evidence.p_against,
-        "p_corrected": corrected[0],
-        "p_against_corrected": corrected[1],
-        "ties": part.evidence.ties,
-        "level": verdict.level,
-        "family_size": verdict.family_size,
-        "paper": part.evidence.paper,
-        **_image_columns(image_effects(judged, part)),
-        **_needed_columns(needed.get(verdict.claim) if whole else None),
-        "claim_text": verdict.text,
-        "source": verdict.source,
-    }
-
-
-def _effect_columns(evidence: Evidence) -> dict[str, object]:
-    effect, over, more = evidence.effect, evidence.effect.over, evidence.effect.extended
-    return {
-        "effect": None if over is None else over.mean,
-        "low": None if over is None else over.low,
-        "high": None if over is None else over.high,
-        "deviation": None if over is None else over.deviation,
-        "unit": evidence.unit,
-        "diverged": " ".join(map(str, effect.diverged)),
-        "extended_seeds": None if more is None else more.n,
-        "extended_effect": None if more is None else more.mean,
-        "extended_low": None if more is None else more.low,
-        "extended_high": None if more is None else more.high,
-    }
-
-
-def _image_columns(found: ImageEffect | None) -> dict[str, object]:
-    def ends(name: str, interval: Interval | None) -> dict[str, object]:
-        low, high = (None, None) if interval is None else (interval.low, interval.high)
-        return {f"low_{name}": low, f"high_{name}": high}
-
-    if found is None:
-        found = ImageEffect(math.nan, 0, 0, 0, None, None, None)
-    return {
-        "images": found.images or None,
-        "units": found.units or None,
-        **ends("over_images", found.over_images),
-        **ends("over_both", found.over_both),
-        "degrees_over_both": None if found.over_both is None else found.over_both.degrees,
-    }
-
-
-def _needed_columns(needed: Needed | None) -> dict[str, object]:
-    known = None if needed is None else needed.spread
-    return {
-        "seeds_for_the_papers_effect": None if needed is None else needed.seeds,
-        "planned_deviation": None if known is None else known.upper,
-        "deviation_of": "" if known is None else known.whose,
-    }
-
-
-def effect_text(effect: Effect, digits: int = 2) -> str:
-    """Mean ± half its interval, over the seeds that count."""
-    over = effect.over
-    if over is None:
-        return DASH
-    half = "" if over.low is None or over.high is None else (over.high - over.low) / 2
-    interval = f" ± {number(half, digits)}" if isinstance(half, float) else ""
-    return f"{signed(over.mean, digits)}{interval}"
-
-
-def verdict_text(verdict: Verdict) -> str:
-    """The decision; what may still change looks so."""
-    late = ", after the fact" if verdict.after_the_fact else ""
-    if verdict.decision == "not run":
-        return "not run"
-    if verdict.state == "interim":
-        left = f"{verdict.unfinished} run{'s'[: verdict.unfinished > 1]} to go"
-        return f"*{verdict.decision}? interim, {left}{late}*"
-    given = " (as given)" if verdict.state == "as given" else ""
-    return f"**{verdict.decision}**{given}{late}"
-
-
-def ps_text(verdict: Verdict) -> tuple[str, str]:
-    """The p and the corrected p of the way that the verdict goes."""
-    if verdict.decision == "contradicted":
-        both = (verdict.evidence.p_against, verdict.p_against)
-        return probability(both[0]) + " the other way", probability(both[1])
-    return probability(verdict.evidence.p), probability(verdict.p)
 
 
 def columns(verdicts: Sequence[Verdict]) -> Columns:
@@ -356,16 +204,6 @@ def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
     }
 
 
-def compared_cells(judged: Judged) -> list[tuple[Cell, Cell]]:
-    """Every two cells that a difference or a link compares, once, whichever comes first."""
-    pairs: dict[frozenset[Cell], tuple[Cell, Cell]] = {}
-    for part in parts(judged):
-        if part.contrast is not None and len(part.contrast) == 2:
-            first, second = part.contrast
-            pairs.setdefault(frozenset((first, second)), (first, second))
-    return list(pairs.values())
-
-
 def _agreement(judged: Judged) -> str:
     """Two sentences of how runs agree."""
     found = agreements(judged.pictures.right, compared_cells(judged))
@@ -379,12 +217,6 @@ def _agreement(judged: Judged) -> str:
                 f" {DASH if math.isnan(kappa) else f'{kappa:.2f}'}, mean of {len(lines)} pairs)."
             )
     return " ".join([*texts, "Each pair: agreement.csv."]) if texts else ""
-
-
-def claimed_way(claim: Claim) -> int:
-    """1 where the paper has the effect positive, else -1."""
-    test = claim.test
-    return 1 if isinstance(test, InteractionTest) and test.alternative == "greater" else -1
 
 
 def overview(everything: Sequence[Judged]) -> str:
@@ -418,17 +250,3 @@ def overview_lines(everything: Sequence[Judged]) -> list[dict[str, str]]:
             line[name] = short(verdicts[verdict.claim]) if verdict.claim in verdicts else DASH
         lines.append(line)
     return lines
-
-
-def short(verdict: Verdict) -> str:
-    """A verdict with its effect and its pairs, as a cell."""
-    if verdict.decision == "not run":
-        return "not run"
-    late = ", after the fact" if verdict.after_the_fact else ""
-    mark = "*" if verdict.state == "interim" else "**"
-    interim = ", interim" if verdict.state == "interim" else ""
-    evidence = verdict.evidence
-    return (
-        f"{mark}{verdict.decision}{interim}{late}{mark}:"
-        f" {effect_text(evidence.effect)} ({evidence.pairs})"
-    )

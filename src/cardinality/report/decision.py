@@ -9,9 +9,9 @@ from cardinality.analysis.ledger import analyse
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Entry, Plan
-from cardinality.report.claims_page import effect_text, ps_text
 from cardinality.report.judged import judge_plans, plans_of
 from cardinality.report.recorded import as_recorded
+from cardinality.report.verdict_words import effect_text, ps_text
 from cardinality.results.folder import Results
 
 # Of more that are open, their number says more than their names.

@@ -13,10 +13,10 @@ from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Run
 from cardinality.report import reference
 from cardinality.report.bits import words
-from cardinality.report.claims_page import REASONS
 from cardinality.report.decision import siblings
 from cardinality.report.judged import borrowed, runs_of
 from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.verdict_words import REASONS
 from cardinality.report.wording import DASH, number
 from cardinality.results.folder import Results
 

@@ -17,7 +17,7 @@ from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.run import net_from
 from cardinality.host.provenance import Provenance
 from cardinality.report.bits import agreements
-from cardinality.report.claims_page import compared_cells, data, parts
+from cardinality.report.claims_parts import as_data, compared_cells, parts
 from cardinality.report.judged import Judged, judge_protocol
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
@@ -121,7 +121,7 @@ class LoadedResults:
     @cached_property
     def claims(self) -> pd.DataFrame:
         """Every claim of the paper's, judged by each protocol's records."""
-        frames = [data(judged) for judged in self._judged]
+        frames = [as_data(judged) for judged in self._judged]
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     @cached_property

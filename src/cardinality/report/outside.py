@@ -28,6 +28,7 @@ from cardinality.report.judged import Judged
 from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.render import write_text
 from cardinality.report.tables import read_paper
+from cardinality.report.verdict_words import effect_text, verdict_text
 from cardinality.report.wording import DASH, signed
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def page(found: Outside) -> str:
 def _told(comparison: Comparison | None) -> str:
     if comparison is None or not comparison.pairs:
         return DASH
-    return f"{claims_page.effect_text(comparison.effect)} ({comparison.pairs})"
+    return f"{effect_text(comparison.effect)} ({comparison.pairs})"
 
 
 def _differences(found: Outside) -> str:
@@ -207,7 +208,7 @@ def _verdicts(found: Outside) -> str:
         ours = {verdict.claim: verdict for verdict in judged.verdicts}
         # A scale may ask for some of the claims alone.
         texts = [
-            claims_page.verdict_text(ours[verdict.claim]) if verdict.claim in ours else DASH
+            verdict_text(ours[verdict.claim]) if verdict.claim in ours else DASH
             for verdict in found.judged
         ]
         columns[f"ours, {judged.name}"] = pd.Series(texts)

@@ -1,11 +1,11 @@
-"""The figures of README.md and docs/results.md, from the records that the repository brings.
+"""The figures of README.md and pages in docs/, from the records that the repository brings.
 
 `make readme` writes them. Each stands between two marks, ``<!-- NAME -->`` and ``<!-- end -->``.
 """
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cardinality.analysis.claims import read_claims
@@ -14,26 +14,40 @@ from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text, written_aside
 from cardinality.report import reference
-from cardinality.report.claims_page import DOUBLING, REASONS, overview_lines, short
+from cardinality.report.claims_page import overview_lines
 from cardinality.report.judged import Judged, judge_protocol, paper_of, plans_of
 from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.verdict_words import DOUBLING, REASONS, short
 from cardinality.report.wording import number
 from cardinality.results.folder import Results
 
 LARGEST = 1_000_000  # bytes
 # The scale whose grid the repository brings, and the sample of the one that is typed first.
 SCALE, SAMPLED = "cifar10-small", "quick"
+# The scale of ResNet's own tables.
+RESNET = "resnet-cifar10-small"
 BLOCK = re.compile(r"<!-- (?P<name>(?!end)\w+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
-# Columns of Table 3.
+# Columns of Table 3, and of ResNet's.
 SHOWN = (
     *("setting", "depth", "params, M", "top-1 error, %", "n", "Δ top-1", "train error, %"),
     *("paper, ImageNet: depth", "its Δ top-1"),
+)
+RESNETS = (
+    *("model", "params, M", "top-1 error, %", "n", "Δ to", "Δ top-1", "train error, %", "Δ train"),
+    *("paper, CIFAR-10: top-1, %", "its Δ top-1"),
 )
 
 
 def blocks() -> dict[str, Callable[[], str]]:
     """What makes each block."""
-    return {"ledger": ledger, "claims": claims, "effort": effort, "table3": table3}
+    return {
+        "ledger": ledger,
+        "claims": claims,
+        "effort": effort,
+        "table3": table3,
+        "resnet": resnet,
+        "shortcuts": shortcuts,
+    }
 
 
 def claims() -> str:
@@ -101,16 +115,41 @@ def effort() -> str:
 
 def table3() -> str:
     """Table 3 of the committed grid."""
-    page = read_text(workspace.workspace() / "results" / SCALE / "tables" / "table3.md", LARGEST)
+    return _table(SCALE, "table3", SHOWN)
+
+
+def resnet() -> str:
+    """ResNet's sentences about CIFAR-10 with their verdicts, and the nets of its Table 6."""
+    judged = judge_protocol(RESNET, _results(RESNET))
+    lines = [
+        {"claim": verdict.text, "paper": line["paper"], "CIFAR-10": short(verdict)}
+        for verdict, line in zip(judged.verdicts, overview_lines([judged]), strict=True)
+    ]
+    return f"{to_markdown(columns_of(lines))}\n\n{_table(RESNET, 'resnet-table6', RESNETS)}"
+
+
+def shortcuts() -> str:
+    """The nets with shortcuts of type A, B and C."""
+    return _table(RESNET, "resnet-shortcuts", RESNETS[: RESNETS.index("paper, CIFAR-10: top-1, %")])
+
+
+def _table(scale: str, name: str, shown: Sequence[str]) -> str:
+    """Some columns of a committed table: of the lines that its scale trains."""
+    page = read_text(_results(scale).tables / f"{name}.md", LARGEST)
     lines = page.splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
     heading, _, *rest = rows
     cells = [dict(zip(heading, row, strict=True)) for row in rest if len(row) == len(heading)]
-    return to_markdown(columns_of([{name: row[name] for name in SHOWN} for row in cells]))
+    trained = [row for row in cells if row["n"] != "0"]
+    return to_markdown(columns_of([{name: row[name] for name in shown} for row in trained]))
 
 
 def _grid() -> Judged:
-    return judge_protocol(SCALE, Results(workspace.workspace() / "results" / SCALE))
+    return judge_protocol(SCALE, _results(SCALE))
+
+
+def _results(scale: str) -> Results:
+    return Results(workspace.workspace() / "results" / scale)
 
 
 def _sample() -> tuple[tuple[Verdict, ...], int]:
