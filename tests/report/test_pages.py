@@ -378,8 +378,14 @@ def test_a_table_whose_rows_name_what_they_are_compared_with(protocol: Path, res
     table = next(each for each in page_of(gather("made", results)).tables if each.name == "wide")
     assert [line.against for line in table.lines] == ["", "narrow"]
     assert "Δ is to the row that is named before it" in table.notes[0]
+    differences, classes = (
+        next(figure for figure in table.figures if figure.name == name)
+        for name in ("differences", "classes")
+    )
+    assert [line[2] for line in differences.numbers.lines] == ["to narrow"]
+    assert classes.panels[0].title == "32x8d, 11 layers, to narrow"
     write_report(results)
-    assert "<td>narrow</td>" in (results / "made/index.html").read_text()
+    assert '<td class="name">narrow</td>' in (results / "made/index.html").read_text()
     assert "| narrow |" in (results / "made/report.md").read_text()
 
 

@@ -47,7 +47,11 @@ Curves = dict[str, dict[int, Curve]]
 
 
 def choice_of(lines: Sequence[TableLine]) -> Choice:
-    """What can be chosen among: every depth, every net in the table's order, every seed."""
+    """What can be chosen among: every depth, every net in the table's order, every seed.
+
+    Nets that the scale only counts are in no figure.
+    """
+    lines = [line for line in lines if line.asked]
     nets = dict.fromkeys(line.net for line in lines)
     seeds = {seed for line in lines for seed, _ in line.seeds}
     depths = dict.fromkeys(line.depth for line in lines)
@@ -63,11 +67,12 @@ def figures_of(
     if sum(line.n > 0 for line in lines) < 2:
         return ()
     places = dict(choice_of(lines).nets)
+    trained = tuple(line for line in lines if line.asked)
     figures = [
-        _differences(table, lines, places),
-        _by_cardinality(table, lines, places),
+        _differences(table, trained, places),
+        _by_cardinality(table, trained, places),
         _curves(gathered, table, lines, places),
-        _costs(table, lines, places),
+        _costs(table, trained, places),
         _classes(gathered, table, lines, places),
     ]
     return tuple(figure for figure in figures if figure is not None)
@@ -97,8 +102,11 @@ def _differences(
     """A forest of every line's difference to its reference, the paper's beside it."""
     bars: dict[int, list[Bar]] = {}
     values: list[tuple[Value, ...]] = []
+    own = {line.model for line in lines} - {""}
+    labelled = len(own) == len(lines)  # each line has a label of its own
     for line in lines:
-        against = f"to {table.plan.ablation.reference}"
+        name = line.model if labelled else _name(line)
+        against = f"to {line.against or table.plan.ablation.reference}"
         theirs = None if line.paper is None else line.paper.top1_difference
         kinds = [(against, line.difference, theirs)]
         if line.without is not None:
@@ -107,7 +115,7 @@ def _differences(
         for what, effect, paper in kinds:
             if effect is None or (effect.mean is None and paper is None):
                 continue
-            bars.setdefault(line.depth, []).append(_bar(line, what, effect, paper, places))
+            bars.setdefault(line.depth, []).append(_bar(line, name, what, effect, paper, places))
             ends = (effect.mean, effect.low, effect.high)
             values.append((line.depth, line.net, what, *ends, effect.pairs, paper))
     if not any(bar.effect.mean is not None for each in bars.values() for bar in each):
@@ -127,16 +135,25 @@ def _differences(
     )
 
 
+def _name(line: TableLine) -> str:
+    return line.net if line.model in ("", "ResNet", "ResNeXt") else f"{line.net} {line.model}"
+
+
 def _bar(
-    line: TableLine, what: str, effect: Interval, paper: float | None, places: dict[str, int]
+    line: TableLine,
+    name: str,
+    what: str,
+    effect: Interval,
+    paper: float | None,
+    places: dict[str, int],
 ) -> Bar:
     says = f"{line.net} {what}, {line.depth} layers: {interval(effect, 2)} points"
     says += f", {plural(effect.pairs, 'pair')}"
     if paper is not None:
         says += f"; paper {signed(paper)}"
-    label = line.net if line.model in ("", "ResNet", "ResNeXt") else f"{line.net} {line.model}"
+    label = name
     if "same net" in what:
-        label = f"{line.setting}: shortcuts dropped"
+        label = f"{name if name == line.model else line.setting}: shortcuts dropped"
     return Bar(label, line.net, places[line.net], says, effect, paper)
 
 
@@ -350,7 +367,7 @@ def _classes(
              each.over.high, each.over.n)
             for each in effects
         ]  # fmt: skip
-        title = f"{net}, {line.depth} layers"
+        title = f"{net}, {line.depth} layers{f', to {line.against}' if line.against else ''}"
         bars = tuple(_class_bar(each, line, places) for each in _largest(effects))
         panels.append(Forest(title, line.depth, "points", bars))
     if not panels:
@@ -361,13 +378,19 @@ def _classes(
     shown = thinned(len(values), 200) if more else None
     return Figure(
         "classes",
-        f"Differences to {table.plan.ablation.reference} by class",
-        "Top-1 error on each class's test images minus the reference's, in points, with its 95 % t"
+        "Differences by class",
+        f"Top-1 error on each class's test images minus that of {_compared_with(table)}, in points,"
+        " with its 95 % t"
         f" interval over seeds. Described, not tested: many intervals, none of them"
         f" corrected. Each panel has its own scale.{which}",
         tuple(panels),
         Numbers(_file(table, "classes"), headings, tuple(values), shown),
     )
+
+
+def _compared_with(table: TableRead) -> str:
+    named = any(entry.row.against is not None for entry in table.plan.entries)
+    return "the row that is named" if named else str(table.plan.ablation.reference)
 
 
 def _largest(effects: Sequence[ClassEffect]) -> Sequence[ClassEffect]:
