@@ -16,6 +16,7 @@ from cardinality.host.machine import Machine
 from cardinality.report import claims_page
 from cardinality.report.bits import agreements, pictures
 from cardinality.report.claims_files import write, write_overview
+from cardinality.report.claims_parts import compared_cells, parts, shown_parts
 from cardinality.report.decision import decided
 from cardinality.report.detect import demands
 from cardinality.report.judged import Judged, judge_protocol
@@ -287,6 +288,30 @@ def test_runs_agree_with_themselves(machine: Machine, results: Results) -> None:
     first = lines.iloc[-1]
     one, two = (seen.right[cell][first.first_seed] for cell in (cells[0], cells[1]))
     assert first.agree == pytest.approx(np.mean(one == two))
+
+
+def test_cells_that_lie_near_each_other_are_tested_both_ways_and_shown_once(
+    machine: Machine, tmp_path: Path
+) -> None:
+    scale = "resnet-cifar10-small"
+    folder = Results(tmp_path / scale)
+    put(make_plan("resnet-shortcuts", scale, machine, 3), folder)
+    judged = judge_protocol(scale, folder)
+    every, shown = (
+        [
+            part.link
+            for part in each(judged)
+            if part.link and part.verdict.table == "resnet-shortcuts"
+        ]
+        for each in (parts, shown_parts)
+    )
+    assert (len(every), len(shown)) == (6, 3)
+    assert len(compared_cells(judged)) == len({frozenset(pair) for pair in compared_cells(judged)})
+    page, files = write(judged)
+    images = page.partition("## Other seeds, and other test images")[2]
+    assert images.count("`resnet-shortcuts-alike`, ") == 3
+    classes = pd.read_csv(next(f for f in files if f.name == "resnet-shortcuts-classes.csv"))
+    assert len(classes) == 3 * 10
 
 
 def test_what_is_to_be_detected_needs_seeds_and_time(

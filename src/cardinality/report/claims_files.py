@@ -11,7 +11,7 @@ from cardinality.analysis.images import ClassEffect
 from cardinality.analysis.verdicts import Decision, Verdict
 from cardinality.report import canvas, claims_page, forest, latex
 from cardinality.report.bits import agreements, words
-from cardinality.report.claims_parts import Part, as_data, claimed_way, compared_cells, parts
+from cardinality.report.claims_parts import Part, as_data, claimed_way, compared_cells, shown_parts
 from cardinality.report.forest import Dot
 from cardinality.report.judged import DECISIONS, Judged
 from cardinality.report.render import Form, write_text
@@ -142,14 +142,12 @@ def _classes(judged: Judged) -> list[Path]:
     """Each table's primary claim on the images of each class: described, not tested."""
     files: list[Path] = []
     for table in dict.fromkeys(verdict.table for verdict in judged.verdicts):
-        primary = [
-            part
-            for part in parts(judged)
+        dots = [
+            dot
+            for part in shown_parts(judged)
             if (part.verdict.table, part.verdict.family) == (table, "primary")
+            for dot in _class_dots(judged, part)
         ]
-        # Two cells that lie near each other are tested both ways, and drawn once.
-        once = {frozenset(part.contrast or ()): part for part in reversed(primary)}
-        dots = [dot for part in reversed(once.values()) for dot in _class_dots(judged, part)]
         if dots:
             files += _draw_classes(judged, table, dots)
     return files

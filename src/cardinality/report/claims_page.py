@@ -15,7 +15,7 @@ from cardinality.report.claims_parts import (
     between,
     compared_cells,
     image_effects,
-    parts,
+    shown_parts,
 )
 from cardinality.report.judged import Judged, by_decision
 from cardinality.report.markdown import columns_of, to_markdown
@@ -168,7 +168,7 @@ def needed_line(needed: Needed, claim: str) -> dict[str, str]:
 def _images(judged: Judged) -> list[str]:
     """Intervals over seeds, over another draw of test images, and both; and how runs agree."""
     lines = []
-    for part in parts(judged):
+    for part in shown_parts(judged):
         found = image_effects(judged, part)
         if found is not None:
             lines.append(_image_line(part, found))

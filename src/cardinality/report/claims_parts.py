@@ -61,10 +61,20 @@ def image_effects(judged: Judged, part: Part) -> ImageEffect | None:
     return judged.pictures.effect(part.contrast, part.evidence.effect.seeds)
 
 
+def shown_parts(judged: Judged) -> Iterator[Part]:
+    """The same, but of two cells that lie near each other, which are tested both ways, one way."""
+    seen = set()
+    for part in parts(judged):
+        key = part.verdict.claim, part.link and frozenset(part.link)
+        if key not in seen:
+            seen.add(key)
+            yield part
+
+
 def compared_cells(judged: Judged) -> list[tuple[Cell, Cell]]:
     """Every two cells that a difference or a link compares, once, whichever comes first."""
     pairs: dict[frozenset[Cell], tuple[Cell, Cell]] = {}
-    for part in parts(judged):
+    for part in shown_parts(judged):
         if part.contrast is not None and len(part.contrast) == 2:
             first, second = part.contrast
             pairs.setdefault(frozenset((first, second)), (first, second))
