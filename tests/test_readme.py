@@ -17,6 +17,7 @@ from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
+from cardinality.report.frames import load_results
 from cardinality.report.readme import filled
 from cardinality.report.render import render
 from cardinality.results.folder import Results
@@ -253,6 +254,20 @@ def test_the_figures_are_those_of_the_committed_records(
     """`make readme` would change nothing."""
     monkeypatch.setenv("CARDINALITY_WORKSPACE", str(ROOT))
     assert filled(page) == page
+
+
+def test_what_is_said_of_resnets_nets_is_so() -> None:
+    runs = load_results(ROOT / "results", "resnet-cifar10-small").runs
+    first = runs[runs.seed < 3]
+    errors = first.groupby(["residual", "depth"]).top1_error.mean()
+    said = "{:.1f} and\n{:.1f} % without shortcuts, {:.1f} and {:.1f} % with them"
+    values = [errors[residual, depth] for residual in (False, True) for depth in (20, 56)]
+    assert said.format(*values) in (ROOT / "docs" / "log.md").read_text()
+    means = pd.read_csv(
+        ROOT / "results/resnet-cifar10-small/plots/resnet-table6-responses.csv"
+    ).groupby(["shortcuts", "depth"]).deviation.mean()  # fmt: skip
+    assert means[True, 56] < means[True, 20] < means[False, 20]
+    assert means[True, 56] < means[False, 56]
 
 
 def test_a_mark_that_names_no_figure_is_a_mistake() -> None:
