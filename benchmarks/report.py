@@ -145,8 +145,8 @@ def steps(table: pd.DataFrame) -> str:
 
 
 def relative(frame: pd.DataFrame, what: str) -> pd.Series:
-    """Each net's time over that of 1x64d at the same protocol and depth."""
-    keys = ["protocol", "depth"]
+    """Each net's time over that of 1x64d at the same protocol, depth and batch."""
+    keys = ["protocol", "depth", "batch"]
     base = frame[frame.setting == REFERENCE].set_index(keys)[what].rename("base")
     return frame[what] / frame.join(base, on=keys)["base"]
 
@@ -164,6 +164,8 @@ def cardinality(table: pd.DataFrame) -> str:
     for what in ("suite", APART, *RIVALS):
         if what in frame:
             frame[what] = relative(frame, what)
+    # A section that was measured before, with another batch, stands in lines of its own.
+    frame = frame[frame.suite.notna()]
     settings = [s for s in dict.fromkeys(frame.setting) if s != REFERENCE]
     protocols = list(dict.fromkeys(frame.protocol))
     groups = sorted(
@@ -363,7 +365,8 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
     left.set_ylim(bottom=0)
     left.set_xticks(range(len(places)), [place.replace(" ", "\n") for place in places], fontsize=8)
     left.set_ylabel("times as fast as")
-    left.legend(fontsize=8)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(fontsize=8)
     draw_costs(costs(table), right)
 
 
@@ -410,7 +413,8 @@ def draw_costs(lines: pd.DataFrame, axes: Axes) -> None:
     axes.minorticks_off()
     axes.set_xlabel("cardinality C at equal FLOPs")
     axes.set_ylabel("time of a step over that of 1x64d")
-    axes.legend(fontsize=7)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=7)
 
 
 def write_costs(table: pd.DataFrame, folder: Path, name: str) -> None:

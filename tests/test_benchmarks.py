@@ -92,6 +92,32 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     assert "`--help`" in both
 
 
+def test_sections_of_two_batches_are_not_mixed(machine: Machine, tmp_path: Path) -> None:
+    """Whole steps measured anew with another batch, before the other sections are."""
+
+    def lines(section: str, batch: int, ratio: float) -> list[Measurement]:
+        return [
+            Measurement(
+                Where(section, "quick", 11, setting, batch), "suite", "s", time, time, time, 5
+            )
+            for setting, time in (("1x64d", 0.01), ("32x4d", 0.01 * ratio))
+        ]
+
+    made = provenance(machine)
+    both = ["steps", "cardinality"]
+    write(
+        [*lines("steps", 32, 1.25), *lines("cardinality", 32, 1.3)], both, machine, made, tmp_path
+    )
+    page = write(lines("steps", 64, 1.45), ["steps"], machine, made, tmp_path)
+    costs = page.partition("## What cardinality costs")[2]
+    assert "1.30" in costs
+    assert "1.45" not in costs
+    page = write(lines("cardinality", 64, 1.4), ["cardinality"], machine, made, tmp_path)
+    costs = page.partition("## What cardinality costs")[2]
+    assert "1.40" in costs
+    assert "1.45" in costs
+
+
 def test_the_committed_speed_figures_are_of_the_committed_measurements() -> None:
     """What cardinality costs, beside the paper's 0.95 s against 0.70 s."""
     texts = dict.fromkeys(("protocol", "setting", "failure", "code"), str)
