@@ -10,12 +10,15 @@ DATA ?=
 BIN := .venv/bin
 # As one word of a shell, whatever is in it.
 quoted = '$(subst ','\'',$(1))'
-TABLES := table2 table3 table4 residual table7 figure7 resnet-table2 resnet-table3 resnet-table6 resnet-shortcuts tricks imagenet5k
+TASKS := help setup claims report manifest readme release bench test test-report test-faults \
+	test-scale test-slurm test-together test-long lint clean
+# A target for every question in ablations/, one's own included.
+TABLES := $(filter-out $(TASKS),$(basename $(notdir $(wildcard ablations/*.yaml))))
 OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE)) \
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup $(TABLES) claims report manifest readme release bench test test-report test-faults test-scale test-slurm test-together test-long lint clean
+.PHONY: $(TASKS) $(TABLES)
 
 help:
 	@echo "make table2             cardinality and width at preserved complexity (arithmetic)"

@@ -61,6 +61,23 @@ def test_nothing_is_said_of_too_few_pairs_or_none() -> None:
         compare_results(first, first, "top1_error", 0)
 
 
+def test_a_seed_that_diverged_on_one_side_alone_is_a_difference() -> None:
+    first = made({A: [20.0, 21, 22], B: [18.0, 19, 20]})
+    nan = float("nan")
+    second = made({A: [20.0, 21, nan], B: [18.0, 19, 20]}, diverged={A: [2], C: [0]})
+    for one, two in ((first, second), (second, first)):
+        found = compare_results(one, two, "top1_error", 0.5)
+        assert (found.decision, found.apart, found.lost) == ("differs", {A: (2,)}, {})
+        assert [cell.decision for cell in found.cells] == ["differs", "identical"]
+        assert (found.only_first, found.only_second) == ((), ())
+    # Without a single pair of errors, too; where both diverged, they are alike.
+    none = made({}, diverged={A: [0, 1, 2], C: [0]})
+    found = compare_results(first, none, "top1_error", 0.5)
+    assert (found.decision, found.apart, found.only_first) == ("differs", {A: (0, 1, 2)}, (B,))
+    found = compare_results(second, second, "top1_error", 0.5)
+    assert (found.decision, found.apart, found.lost) == ("identical", {}, {A: (2,), C: (0,)})
+
+
 def test_few_runs_beside_a_reference_sample() -> None:
     random = generator(4)
     reference = made({A: list(random.normal(20, 0.3, 40)), B: list(random.normal(18, 0.3, 40))})

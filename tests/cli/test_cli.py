@@ -50,7 +50,10 @@ from tests.tiny import sitting
         (["nope"], ["nope"]),
         (["run", "table3", "--stop-after", "soon"], ["'soon'", "9m"]),
         (["run", "table3", "--only", "5x5d"], ["--only 1x64d, 2x40d", "--seed 0 to 2"]),
-        (["run", "table3", "--only", "abc"], ["'abc'", "like 32x4d"]),
+        (
+            ["run", "table3", "--only", "abc"],
+            ["as 'abc'; allowed: --only 1x64d, 2x40d, "],
+        ),
         (["run", "table3", "--depth", "residual"], ["--depth base, deep"]),
         (["run", "table3", "--seed", "3"], ["--seed 0 to 2"]),
         (["solve", "--cardinality", "0"], ["--cardinality", "greater than or equal to 1"]),

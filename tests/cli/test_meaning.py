@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from cardinality.experiment.grid import make_plan
+from cardinality.experiment.run import digest
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from tests.cli.conftest import Call
 from tests.report.made_runs import falling, put
+from tests.tiny import TINY_ABLATION
 
 
 @pytest.fixture
@@ -115,6 +117,76 @@ def test_two_results(call: Call, root: Path, tmp_path: Path, machine: Machine) -
     assert found["decision"] == "differs"
     assert {cell["pairs"] for cell in found["cells"]} == {5}
     assert all(cell["mean"] == pytest.approx(3, abs=0.2) for cell in found["cells"])
+
+
+def test_two_results_of_which_one_diverged_are_not_the_same(
+    call: Call, tmp_path: Path, machine: Machine
+) -> None:
+    plan = make_plan("table3", "cifar10-small", machine)
+    lost = {run.name for run in plan.select("32x4d", "base") if run.seed > 2}
+    for name, gone in (("a", set()), ("b", lost), ("c", {run.name for run in plan.runs()})):
+        folder = Results(tmp_path / name / "cifar10-small")
+        put(plan, folder, lambda run, gone=gone: None if run.name in gone else falling(run))  # type: ignore[misc]
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    status, out, _ = call("compare", a, b, "--margin", "0.5")
+    assert status == 0
+    assert "# cifar10-small: **differs**" in out
+    told = "**Diverged on one side and ended with an error on the other**: 32x4d, depth 11"
+    assert f"{told} (seed 3, 4)." in out
+    _, out, _ = call("compare", c, a, "--margin", "0.5", "--json")  # nothing of it is finished
+    (found,) = json.loads(out)
+    assert (found["decision"], found["cells"]) == ("differs", [])
+    assert set(map(tuple, found["diverged_on_one_side"].values())) == {(0, 1, 2, 3, 4)}
+    _, out, _ = call("compare", b, b, "--margin", "0.5")
+    assert "# cifar10-small: **identical**" in out
+    assert "Diverged on both sides: 32x4d, depth 11 (seed 3, 4)." in out
+
+
+def test_a_net_that_cannot_be_built_here_stops_no_comparison(
+    call: Call, root: Path, tmp_path: Path
+) -> None:
+    """As a later version's might be."""
+    one = next((root / "cifar10-small" / "runs").glob("32x4d-depth11-seed0-*"))
+    content = json.loads((one / "run.json").read_text())
+    content["configuration"]["net"]["later"] = "option"
+    content["name"] = f"later-{digest(content['configuration'])}"
+    (one / "run.json").write_text(json.dumps(content))
+    one.rename(one.with_name(content["name"]))
+    status, out, err = call("compare", str(root), str(root), "--margin", "0.5")
+    assert (status, err) == (0, "")
+    assert "| 32x4d, depth 11, later option |" in out
+
+
+def test_a_scale_that_asks_nothing_or_has_no_table_stops_no_other(
+    call: Call, root: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(tmp_path))
+    folder = tmp_path / "ablations" / "protocols"
+    folder.mkdir(parents=True)
+    (tmp_path / "ablations" / "own.yaml").write_text(TINY_ABLATION)
+    for name, tables in (("silent", "own"), ("bare", "elsewhere")):
+        text = f"based_on: cifar10-small\ntitle: T\nablations: [{tables}]\n"
+        (folder / f"{name}.yaml").write_text(text)
+    silent = make_plan("own", "silent", machine, 1)
+    for name in ("silent", "bare"):
+        put(silent, Results(root / name))
+    status, out, err = call("claims", "--results", str(root))
+    assert status == 0
+    assert err.startswith("note: bare is left out: bare: of its ablations none is in ablations/;")
+    assert err.count("\n") == 1
+    assert "[silent](silent/claims.md)" in out
+    nothing = "None of the paper's sentences is judged at this scale."
+    assert nothing in (root / "silent" / "claims.md").read_text()
+    for form in ("markdown", "latex"):
+        status, out, err = call(
+            "claims", "--protocol", "silent", "--format", form, "--results", str(root)
+        )
+        assert (status, err) == (0, "")
+        assert nothing in out
+    status, out, err = call("report", "--results", str(root))
+    assert (status, err.count("\n")) == (0, 1)
+    assert (root / "silent" / "index.html").is_file()
+    assert "Without a page" in (root / "index.html").read_text()
 
 
 def test_two_results_name_each_net_so_that_it_is_told_from_the_others(

@@ -44,7 +44,7 @@ def test_each_depth_is_shown_when_it_is_there(
     for step in steps:
         place = out.index(step, place) + len(step)
     # The question is a file that lies elsewhere, so its name alone would be no command.
-    assert "Next (" not in out
+    assert f"): cardinality run {two[1]} --protocol quick\n" in out
 
 
 def test_a_scale_for_a_table_of_ones_own_has_no_pages_and_that_is_no_failure(

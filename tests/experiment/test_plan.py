@@ -203,8 +203,14 @@ def test_one_row_is_chosen_by_its_setting_or_by_its_label(machine: Machine) -> N
     assert (str(run.architecture.setting), run.architecture.squeeze) == ("32x4d", True)
     with pytest.raises(UserError, match=r'allowed: --only 1x64d, 32x4d, "ResNet", .*"SE-ResNeXt"'):
         plan.select("8x14d")
-    with pytest.raises(UserError, match="setting 'SE-Resnext'"):
+    with pytest.raises(UserError, match=r'allowed: --only 1x64d, .*"SE-ResNeXt".*, or a net as'):
         plan.select("SE-Resnext")
+
+
+def test_a_row_whose_setting_and_label_others_have_is_chosen_by_its_net(machine: Machine) -> None:
+    plan = make_plan("residual", "cifar10-small", machine, 1)
+    for entry in plan.entries:
+        assert [*plan.select(entry.runs[0].net)] == [*entry.runs]
 
 
 def test_a_plan_knows_what_to_type_for_it(

@@ -18,7 +18,7 @@ from cardinality.report.bits import agreements, pictures
 from cardinality.report.claims_files import write, write_overview
 from cardinality.report.claims_parts import compared_cells, parts, shown_parts
 from cardinality.report.decision import decided
-from cardinality.report.detect import demands
+from cardinality.report.detect import demands, page
 from cardinality.report.judged import Judged, judge_protocol
 from cardinality.report.latex import escape
 from cardinality.report.recorded import as_recorded
@@ -334,6 +334,49 @@ def test_what_is_to_be_detected_needs_seeds_and_time(
     # The first three seeds are there.
     many = small[0]
     assert len(many.runs) == len(many.needed.cells) * (int(many.needed.seeds or 0) - 3)
+
+
+def test_only_nets_that_are_trained_and_each_pair_once_share_the_level(
+    machine: Machine, results: Results, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "title: T\nquestion: Q?\nreference: 1x64d\nrows:\n"
+        "  - {setting: 1x64d, depth: base, label: bare, residual: false, against: whole}\n"
+        "  - {setting: 1x64d, depth: base, label: whole}\n"
+        "  - {setting: 32x4d, depth: deep, label: counted, against: whole}\n"
+    )
+    table = make_plan(str(path), SCALE, machine)
+    only = [replace(e, runs=()) if e.row.label == "counted" else e for e in table.entries]
+    (demand,) = demands(replace(table, entries=tuple(only)), 1.0, results, [])
+    assert demand.needed.level == judge_protocol(SCALE, results).claims.level
+    alone = replace(table, entries=tuple(only[1:2]))
+    assert demands(alone, 1.0, results, []) == []
+    assert page(alone, 1.0, [], lambda _: "").startswith("Nothing is compared")
+
+
+def test_an_early_error_has_a_deviation_to_plan_with(
+    machine: Machine, results: Results, tmp_path: Path
+) -> None:
+    early = make_plan("resnet-table6", "resnet-cifar10-small", machine)
+    there = Results(results.folder.parent / "resnet-cifar10-small")
+    put(early, there, lambda run: falling(run) + run.seed * run.architecture.depth / 100)
+    found = {each.label: each.needed for each in demands(early, 1.0, there, [])}
+    needed = next(each for name, each in found.items() if "early" in name)
+    assert needed.why != "no deviation"
+
+
+def test_where_every_run_diverged_the_machine_changes_nothing(
+    machine: Machine, results: Results
+) -> None:
+    """Their numerics are taken, whatever machine shows them, for the table and the ledger alike."""
+    table = plan("table3", machine)
+    other = replace(table.runs()[0].numerics, precision="bfloat16", fused=True)
+    put(table.with_numerics(other), results, lambda _: None)
+    found = as_recorded(table, results)
+    assert found.diverged == {run.name for run in table.with_numerics(other).runs()}
+    judged = judge_protocol(SCALE, results).found
+    assert found.diverged <= judged.diverged
 
 
 def test_latex_is_escaped() -> None:

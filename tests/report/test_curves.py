@@ -76,6 +76,46 @@ def test_where_depths_are_compared_plain_nets_stand_beside_residual_ones() -> No
     assert [panel.title for panel in curves.panels_of(shortcuts)] == ["depth 56"]
 
 
+def drawn(table: Plan) -> list[tuple[str, list[str]]]:
+    """Panels with the names of their lines; each has as many points as there are epochs."""
+    figure = Figure()
+    curves.draw(table, made(table), figure)
+    assert {len(line.get_xdata()) for axes in figure.axes for line in axes.lines} == {2}  # type: ignore[arg-type]
+    return [
+        (axes.get_title(), [str(line.get_label()).partition(" (n")[0] for line in axes.lines[1::2]])
+        for axes in figure.axes
+    ]
+
+
+def written(folder: Path, rows: str, depths: str = "") -> Plan:
+    path = folder / "own.yaml"
+    path.write_text(f"title: T\nquestion: Q?\nreference: 1x64d\n{depths}rows:\n{rows}")
+    return plan(str(path), "cifar10-small")
+
+
+def test_more_rows_of_one_setting_than_colours_are_in_panels_that_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    options = ("deep_stem", "pooled_projection", "squeeze")
+    text = "".join(
+        f"  - {{setting: 1x64d, label: row{number}"
+        + "".join(f", {option}: true" for bit, option in enumerate(options) if number >> bit & 1)
+        + "}\n"
+        for number in range(8)
+    )
+    assert drawn(written(tmp_path, text, "depths: [base]\n")) == [
+        ("depth 11, 1x64d (1 of 2)", [f"row{number}" for number in range(6)]),
+        ("depth 11, 1x64d (2 of 2)", ["row6", "row7"]),
+    ]
+
+
+def test_rows_without_labels_that_state_their_layers_are_a_line_each(tmp_path: Path) -> None:
+    rows = "".join(f"  - {{setting: 1x64d, layers: {layers}}}\n" for layers in (11, 20))
+    assert drawn(written(tmp_path, rows)) == [
+        ("with shortcuts", ["1x64d, 11 layers", "1x64d, 20 layers"])
+    ]
+
+
 def test_a_long_title_is_broken_where_the_figure_ends() -> None:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(8, 4))
@@ -116,7 +156,7 @@ def test_a_table_of_which_a_scale_trains_nothing_is_counted(tmp_path: Path) -> N
     )
     table = plan(str(tmp_path / "layers.yaml"), "quick")
     assert table.runs() == table.select() == []
-    with pytest.raises(UserError, match=r"layers has no such run; .* --seed none, since"):
+    with pytest.raises(UserError, match=r"no such run as '1x64d'; .* --seed none, since"):
         table.select("1x64d")
     page, files = render(table, Results(tmp_path / "results"))
     assert "Nothing is trained: this scale states no seeds for these depths." in page

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import http.client
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from cardinality.common.errors import UserError
-from cardinality.experiment.places import PROTOCOLS
+from cardinality.experiment.grid import make_plan
+from cardinality.experiment.places import PROTOCOLS, command
 from cardinality.report.judged import judge_protocol
 from cardinality.report.pages.content import overview_of, page_of
 from cardinality.report.pages.figures import ticks
@@ -26,7 +28,8 @@ from cardinality.report.pages.wording import interval, seeds, state
 from cardinality.report.pages.write import write_report
 from cardinality.results.epochs import Epoch, write_epochs
 from cardinality.results.folder import Results
-from tests.made_pages import NASTY, plan_of, put, write_protocol
+from tests.made_pages import MACHINE, NASTY, plan_of, put, write_protocol
+from tests.places import ROOT
 
 LARGEST = 1_500_000
 
@@ -210,6 +213,8 @@ def test_missing_and_failed_runs_are_listed_with_their_reason(
     absent = page_of(gather("made", results)).absent
     assert (absent[0].status, absent[0].reason) == ("failed", "OSError: no space left")
     assert absent[0].command.endswith("--seed 0 --retry-failed")
+    (failed,) = [r for g in page_of(gather("made", results)).groups for r in g.runs if r.failure]
+    assert failed.command == absent[0].command
     ours = [each for each in absent if each.command.startswith("cardinality run table3 ")]
     assert sum(len(each.seeds) for each in ours) == 11
     assert all(each.reason == "not computed yet" for each in ours[1:])
@@ -229,10 +234,22 @@ def test_where_nothing_has_run_the_page_says_what_to_type(protocol: Path, result
     first, changed = write_report(results, "made")
     assert first == results / "made/index.html"
     assert first in changed
-    assert "make table3 PROTOCOL=made" in first.read_text()
+    assert "cardinality run table3 --protocol made" in first.read_text()
     assert "make table3" in (results / "index.html").read_text()
-    assert "make table3 PROTOCOL=made" in (results / "made/report.md").read_text()
+    assert "cardinality run table3 --protocol made" in (results / "made/report.md").read_text()
     assert not overview_of(results).pages
+
+
+def test_make_is_said_where_there_is_its_makefile(
+    protocol: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("table3", "my scale.yaml").endswith("run table3 --protocol 'my scale.yaml'")
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(ROOT))
+    assert command("table3", "quick") == "make table3 PROTOCOL=quick"
+    assert command("elsewhere/own.yaml", "quick").startswith("cardinality run elsewhere/own.yaml ")
+    asked = ["make", "--dry-run", "table3", "resnet-table6", "PROTOCOL=quick"]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    assert told.count("cardinality run ") == 2
 
 
 def test_a_protocol_that_is_not_there_is_one_line(protocol: Path, results: Path) -> None:
@@ -398,3 +415,43 @@ def test_a_run_that_diverged_has_ended(protocol: Path, results: Path) -> None:
     assert table.state == "Complete: 30 runs; of 1 the loss diverged"
     assert page.done == 30
     assert [(line.n, line.failed, line.diverged) for line in table.lines].count((2, 0, 1)) == 1
+    # It would diverge again, so that only another place computes it again.
+    told = next(each.command for each in page.absent if each.status == "diverged")
+    (run,) = [run for group in page.groups for run in group.runs if run.status == "diverged"]
+    assert run.command == told
+    assert told.endswith("--seed 0 --device cpu --results again")
+
+
+def test_each_printed_command_computes_its_row_alone(protocol: Path, results: Path) -> None:
+    for table in page_of(gather("made", results)).absent:
+        words = table.command.split()
+        plan = plan_of(words[2], protocol)
+        only, depth = words[words.index("--only") + 1], words[words.index("--depth") + 1]
+        assert len({run.net for run in plan.select(only, depth)}) == 1
+
+
+def test_seeds_beyond_the_stated_ones_are_called_so(protocol: Path, results: Path) -> None:
+    put(plan_of("table3", protocol), Results(results / "made"))
+    more = make_plan("table3", str(protocol), MACHINE, first_seed=10)
+    put(more, Results(results / "made"))
+    assert page_of(gather("made", results)).left_out == (
+        f"{len(more.runs())} records of seeds beyond those that the protocol states",
+    )
+
+
+def test_what_has_not_begun_shares_its_runs_with_what_has(protocol: Path, results: Path) -> None:
+    """Table 4's 1x64d is Table 3's, in whatever precision that was computed."""
+    plan = plan_of("table3", protocol)
+    plan = plan.with_numerics(replace(plan.runs()[0].numerics, device="cuda", threads=8))
+    put(plan, Results(results / "made"))
+    page = page_of(gather("made", results))
+    table4 = next(table for table in page.tables if table.name == "table4")
+    assert sum(line.n for line in table4.lines) == 2 * 3
+
+
+def test_a_scale_at_which_nothing_trains_has_a_page(protocol: Path, results: Path) -> None:
+    protocol.write_text(protocol.read_text() + "ablations: [table2]\n")
+    first, _ = write_report(results, "made")
+    text = first.read_text()
+    assert "Table 2" in text
+    assert "0 of 0 runs" not in text

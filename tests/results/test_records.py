@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import digest
 from cardinality.results.folder import Results
 
 Put = Callable[..., None]
@@ -97,6 +98,32 @@ def test_a_damaged_record_gets_one_line(
         results.read(name)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", None), ("seed", "0"), ("seed", -1), ("revision", None), ("net", None),
+        ("net", {"setting": "1x64d", "depth": 11}), ("data", {}), ("training", 5),
+        ("numerics", None),
+    ],
+)  # fmt: skip
+def test_a_record_that_lacks_what_every_run_has_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, key: str, value: object
+) -> None:
+    """Also where its name is its configuration's."""
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    one = tmp_path / "runs" / tiny.runs()[0].name
+    content = json.loads((one / "run.json").read_text())
+    kept = {k: v for k, v in content["configuration"].items() if k != key}
+    content["configuration"] = kept if value is None else kept | {key: value}
+    content["name"] = f"other-{digest(content['configuration'])}"
+    (one / "run.json").write_text(json.dumps(content))
+    one.rename(one.with_name(content["name"]))
+    records, unsound = results.read_all()
+    assert (len(records), [*unsound]) == (1, [content["name"]])
+    assert f"configuration.{key}" in unsound[content["name"]]
 
 
 def test_a_damaged_list_of_epochs_gets_one_line(

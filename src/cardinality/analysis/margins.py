@@ -5,7 +5,7 @@ lies inside the margin.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,7 +40,8 @@ class CellSameness:
         seeds: that both sets have.
         p_agrees: of two one-sided tests; none with too few pairs.
         p_differs: two-sided, after Holm's correction over the cells; none with too few pairs.
-        decision: ``identical`` where every pair is equal.
+        decision: ``differs`` where a seed diverged in one set alone, which no margin holds;
+            ``identical`` where every pair is equal.
     """
 
     cell: Cell
@@ -58,10 +59,12 @@ class ResultsSameness:
     Attributes:
         figure: which error.
         margin: stated, in points.
-        cells: those of which both have a seed.
+        cells: those of which both have a seed with an error.
         only_first, only_second: cells that could not be compared.
-        decision: ``identical`` or ``agrees`` where every cell is or does, ``differs`` where any
-            does; ``undecided`` otherwise.
+        apart: the seeds of a cell that ended with an error in one set and diverged in the other.
+        lost: those that diverged in both.
+        decision: ``differs`` where a cell does or a seed is apart; ``identical`` or ``agrees``
+            where every cell is or does; ``undecided`` otherwise.
     """
 
     figure: Figure
@@ -69,6 +72,8 @@ class ResultsSameness:
     cells: tuple[CellSameness, ...]
     only_first: tuple[Cell, ...]
     only_second: tuple[Cell, ...]
+    apart: Mapping[Cell, tuple[int, ...]]
+    lost: Mapping[Cell, tuple[int, ...]]
     decision: Sameness
 
 
@@ -101,6 +106,7 @@ def compare_results(
     if not margin > 0:
         raise ValueError(f"margin {margin}: allowed are positive ones")
     one, two = first.errors.get(figure, {}), second.errors.get(figure, {})
+    apart, lost = _diverged(one, two, first.diverged, second.diverged)
     shared = {cell: sorted({*one[cell]} & {*two.get(cell, {})}) for cell in one}
     both = [cell for cell, seeds in shared.items() if seeds]
     values = [
@@ -108,17 +114,37 @@ def compare_results(
     ]
     differs = holm([_two_sided(each, fewest) for each in values])
     cells = tuple(
-        _sameness(cell, tuple(shared[cell]), each, p, margin, fewest)
+        _sameness(cell, tuple(shared[cell]), each, p, margin, fewest, cell in apart)
         for cell, each, p in zip(both, values, differs, strict=True)
     )
     return ResultsSameness(
         figure,
         margin,
         cells,
-        tuple(cell for cell in one if cell not in both),
-        tuple(cell for cell in two if cell not in both),
-        _altogether([cell.decision for cell in cells]),
+        tuple(cell for cell in one if cell not in both and cell not in apart),
+        tuple(cell for cell in two if cell not in both and cell not in apart),
+        apart,
+        lost,
+        "differs" if apart else _altogether([cell.decision for cell in cells]),
     )
+
+
+def _diverged(
+    one: Mapping[Cell, Mapping[int, float]],
+    two: Mapping[Cell, Mapping[int, float]],
+    lost_one: Mapping[Cell, Collection[int]],
+    lost_two: Mapping[Cell, Collection[int]],
+) -> tuple[dict[Cell, tuple[int, ...]], dict[Cell, tuple[int, ...]]]:
+    """The seeds of each cell that diverged in one set alone, and those that did in both."""
+    apart, both = {}, {}
+    for cell in dict.fromkeys([*lost_one, *lost_two]):
+        gone = {*lost_one.get(cell, ())}, {*lost_two.get(cell, ())}
+        ended = {*one.get(cell, {})}, {*two.get(cell, {})}
+        if alone := (gone[0] & ended[1]) | (gone[1] & ended[0]):
+            apart[cell] = tuple(sorted(alone))
+        if shared := gone[0] & gone[1]:
+            both[cell] = tuple(sorted(shared))
+    return apart, both
 
 
 def _two_sided(values: Floats, fewest: int) -> float:
@@ -132,8 +158,11 @@ def _sameness(
     p_differs: float,
     margin: float,
     fewest: int,
+    apart: bool,
 ) -> CellSameness:
     over = estimate(values, confidence=1 - 2 * LEVEL)
+    if apart:
+        return CellSameness(cell, over, seeds, None, None, "differs")
     if float(np.abs(values).max()) < 10.0**-DIGITS:
         return CellSameness(cell, over, seeds, None, None, "identical")
     if values.size < fewest:

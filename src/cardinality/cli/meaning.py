@@ -9,10 +9,10 @@ import typer
 
 from cardinality.cli.options import FormatOption, ResultsOption, results_root
 from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 
 if TYPE_CHECKING:
     from cardinality.report.judged import Judged
-    from cardinality.results.folder import Results
 
 
 def claims_command(
@@ -32,6 +32,11 @@ def claims_command(
         _show(page, files)
         return
     everything = _all(root)
+    if not everything:
+        raise UserError(
+            f"{root}: no protocol has results there that can be judged; allowed: --protocol, or"
+            " --results"
+        )
     files = [file for judged in everything for file in write(judged, form)[1]]
     page, more = write_overview(everything, root)
     _show(page, [*files, *more])
@@ -45,37 +50,28 @@ def _show(page: str, files: Sequence[Path]) -> None:
         print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
 
 
-def _folders(root: Path) -> "list[Results]":
-    """The results of every protocol that has records and whose file is known."""
-    from cardinality.common.workspace import names
-    from cardinality.experiment.places import PROTOCOLS
-    from cardinality.results.folder import Results
-
-    known = {*names(PROTOCOLS, ".yaml")}
-    kinds = ("runs", "failed")
-    return [
-        Results(path)
-        for path in sorted(root.glob("*"))
-        if path.name in known and any((path / kind).is_dir() for kind in kinds)
-    ]
-
-
 def _judged(root: Path, protocol: str) -> "Judged":
     """One protocol's claims; deviations that it lacks are borrowed from the others."""
     from cardinality.experiment.places import PROTOCOLS, find
-    from cardinality.report.judged import judge_protocol
+    from cardinality.report.judged import folders_of, judge_protocol
     from cardinality.results.folder import Results
 
     name = find(protocol, PROTOCOLS).stem
-    others = [results for results in _folders(root) if results.folder.name != name]
+    others = [results for results in folders_of(root) if results.folder.name != name]
     return judge_protocol(protocol, Results(root / name), others)
 
 
 def _all(root: Path) -> "list[Judged]":
-    folders = _folders(root)
-    if not folders:
-        raise UserError(f"{root}: no protocol has results there; allowed: --protocol, or --results")
-    return [_judged(root, results.folder.name) for results in folders]
+    """Every protocol with results that can be judged; one's mistake keeps no other back."""
+    from cardinality.report.judged import folders_of
+
+    found = []
+    for results in folders_of(root):
+        try:
+            found.append(_judged(root, results.folder.name))
+        except UserError as error:
+            note(f"{results.folder.name} is left out: {error}")
+    return found
 
 
 def compare_command(
@@ -129,10 +125,7 @@ def _compare_file(
     from cardinality.report import outside
 
     root = results_root(results)
-    if protocol is not None:
-        ours = [_judged(root, protocol)]
-    else:
-        ours = [_judged(root, found.folder.name) for found in _folders(root)]
+    ours = _all(root) if protocol is None else [_judged(root, protocol)]
     found = outside.judge_file(path, claim, ours)
     print(json.dumps(outside.as_json(found), indent=1) if as_json else outside.page(found))
     if output is not None:

@@ -50,7 +50,7 @@ BatchOption = Annotated[
     typer.Option("--batch", min=2, help="Another batch; the rate changes in proportion."),
 ]
 OnlyOption = Annotated[
-    str | None, typer.Option("--only", metavar="SETTING", help="Only this setting, or row.")
+    str | None, typer.Option("--only", metavar="SETTING", help="Only this setting, row or net.")
 ]
 DepthOption = Annotated[
     str | None,

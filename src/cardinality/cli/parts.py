@@ -1,8 +1,10 @@
 """A table that is computed in parts, each shown as soon as it is there."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cardinality.common.errors import UserError
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
@@ -92,17 +94,17 @@ def _named(runs: "Sequence[Run]") -> str:
 
 def next_command(plan: "Plan", by_make: bool) -> str:
     """The one command that is worth typing after a table is there, if its scale names one."""
-    from cardinality.common import workspace
-    from cardinality.experiment.configuration import Protocol
-    from cardinality.experiment.places import ABLATIONS, PROTOCOLS, find
-    from cardinality.experiment.reading import load
+    from cardinality.experiment.grid import make_plan
+    from cardinality.experiment.places import command
+    from cardinality.report.recorded import ANY
 
-    name, following = plan.ablation_name, plan.protocol.next
-    # A question of the user's own lies elsewhere, or is not for that scale.
-    if following is None or name not in workspace.names(ABLATIONS, ".yaml"):
+    name, following = plan.typed[0], plan.protocol.next
+    if following is None:
         return ""
-    title = load(find(following, PROTOCOLS), Protocol, bases=PROTOCOLS).title
-    command = f"cardinality run {name} --protocol {following}"
-    if by_make:
-        command = f"make {name} PROTOCOL={following}"
-    return f"Next ({line(title)}): {command}\n"
+    try:
+        there = make_plan(name, following, ANY)
+    except UserError:  # that scale cannot have this table, or is not here
+        return ""
+    by_hand = shlex.join(["cardinality", "run", name, "--protocol", following])
+    typed = command(name, following) if by_make else by_hand
+    return f"Next ({line(there.protocol.title)}): {typed}\n"

@@ -149,6 +149,8 @@ class Ablation(Strict):
                 raise ValueError(f"{where}.{key}: the ablation has depths; allowed: one of the two")
             if self.depths is None and (row.role is None) != (self.rows[0].role is None):
                 raise ValueError(f"{where}.depth: must stand in every row or in none")
+            if row.label == "itself":  # what a reference is called in a table's data
+                raise ValueError(f"{where}.label: itself; allowed: another word")
             if row.against is not None:
                 self._check_against(where, row.against)
             if self.tolerance is not None and not row.deeper:

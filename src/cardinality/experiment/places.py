@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from pathlib import Path
 
 from cardinality.common import workspace
@@ -37,6 +38,19 @@ def find(name: str, place: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
         raise UserError(f"{path}: the name of a file may have letters, digits, '.', '_' and '-'")
     return path
+
+
+def command(ablation: str, protocol: str) -> str:
+    """What to type to compute a table, from the two as `typed` gives them.
+
+    It is make where the user's folder is the suite's own and has the ablation, as its Makefile
+    then has it, too.
+    """
+    root = workspace.workspace()
+    own = (root / "Makefile").is_file() and root.samefile(workspace.shipped())
+    if own and (root / ABLATIONS / f"{ablation}.yaml").is_file():
+        return f"make {ablation} PROTOCOL={shlex.quote(protocol)}"
+    return shlex.join(["cardinality", "run", ablation, "--protocol", protocol])
 
 
 def typed(path: Path, place: str) -> str:

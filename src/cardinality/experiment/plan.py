@@ -64,7 +64,7 @@ class Plan:
     def select(
         self, only: str | None = None, role: str | None = None, seed: int | None = None
     ) -> list[Run]:
-        """The runs of one setting or label, one depth or one seed, in the same order.
+        """The runs of one setting, label or net, one depth or one seed, in the same order.
 
         Raises:
             UserError: there are none, with what there is.
@@ -74,7 +74,7 @@ class Plan:
             run.name
             for entry in self.entries
             for run in entry.runs
-            if wanted in (None, entry.row.setting, entry.row.label)
+            if wanted in (None, entry.row.setting, entry.row.label, run.net)
             and role in (None, entry.role, entry.role.partition(" ")[0])
             and seed in (None, run.seed)
         }
@@ -83,15 +83,21 @@ class Plan:
             settings = dict.fromkeys(str(entry.row.setting) for entry in self.entries)
             rows = ", ".join([*settings, *(f'"{label}"' for label in self._labels())])
             roles = ", ".join(dict.fromkeys(entry.role for entry in self.entries))
+            like = f" as {only!r}" if only is not None else ""
             raise UserError(
-                f"{self.ablation_name} has no such run; allowed: --only {rows};"
-                f" --depth {roles}; --seed {self._seeds_in_words()}"
+                f"{self.ablation_name} has no such run{like}; allowed: --only {rows}, or a net as"
+                f" runs are named by it; --depth {roles}; --seed {self._seeds_in_words()}"
             )
         return [run for run in self.runs() if run.name in chosen]
 
     def _wanted(self, only: str | None) -> str | Setting | None:
-        """The label or the setting that a word stands for."""
-        return only if only is None or only in self._labels() else Setting.parse(only)
+        """The label, the setting or the net that a word stands for."""
+        if only is None or only in self._labels():
+            return only
+        try:
+            return Setting.parse(only)
+        except UserError:
+            return only
 
     def _labels(self) -> list[str]:
         labels = dict.fromkeys(entry.row.label for entry in self.entries)
@@ -135,6 +141,11 @@ class Plan:
         if not seeds or min(seeds) == 0:
             return self.ablation_name
         return f"{self.ablation_name}-seeds{min(seeds)}to{max(seeds)}"
+
+    @property
+    def names_references(self) -> bool:
+        """Whether rows say each for itself what they are compared with."""
+        return any(entry.row.against is not None for entry in self.entries)
 
     def reference(self, entry: Entry) -> Entry | None:
         """The line that a line is compared with, if the table has it.

@@ -76,13 +76,17 @@ class Run:
         }
 
     @cached_property
-    def name(self) -> str:
-        """A readable slug and a hash of the configuration: ``32x4d-depth11-seed0-0a1b2c3d4e``."""
+    def net(self) -> str:
+        """What tells its net from others, as its name has it: ``32x4d-depth11``."""
         net = self.architecture
         plain = "" if net.residual else "-noshortcut"
         more = "".join(f"-{part.replace(' ', '')}" for part in net.variant.split(", ") if part)
-        ending = digest(self.configuration)
-        return f"{net.setting}-depth{net.depth}{more}{plain}-seed{self.seed}-{ending}"
+        return f"{net.setting}-depth{net.depth}{more}{plain}"
+
+    @cached_property
+    def name(self) -> str:
+        """A readable slug and a hash of the configuration: ``32x4d-depth11-seed0-0a1b2c3d4e``."""
+        return f"{self.net}-seed{self.seed}-{digest(self.configuration)}"
 
     @cached_property
     def complexity(self) -> Complexity:

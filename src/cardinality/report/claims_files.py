@@ -32,15 +32,18 @@ MOST_CLASSES = 20
 
 
 def write(judged: Judged, form: Form = "markdown") -> tuple[str, list[Path]]:
-    """Write claims.md, claims.csv and the plots of one protocol.
+    """Write claims.md, claims.csv and the plots of one protocol; the page alone if none is asked.
 
     Returns:
         The page that is asked for, and every file written.
     """
     folder = judged.results.folder
     page = claims_page.page(judged)
-    files = [folder / "claims.md", folder / "claims.csv"]
+    files = [folder / "claims.md"]
     write_text(files[0], page)
+    if not judged.verdicts:
+        return page, files
+    files.append(folder / "claims.csv")
     canvas.write_csv(files[1], as_data(judged))
     if form == "latex":
         page = _latex(judged)

@@ -27,7 +27,7 @@ from cardinality.report.verdict_words import (
     short,
     verdict_text,
 )
-from cardinality.report.wording import DASH, number, signed
+from cardinality.report.wording import DASH, number, plural, signed
 
 Columns = dict[str, pd.Series]
 
@@ -57,12 +57,16 @@ def columns(verdicts: Sequence[Verdict]) -> Columns:
 
 def page(judged: Judged) -> str:
     """The whole page of one protocol."""
+    title = f"# What the paper says, and what `{judged.name}` says of it"
+    if not judged.verdicts:
+        nothing = "None of the paper's sentences is judged at this scale."
+        return f"{title}\n\n{judged.plans[0].protocol.title}. {nothing}\n"
     counts = ", ".join(f"{count} {each}" for each, count in by_decision(judged.verdicts).items())
     state = (
         "Final." if judged.final else "**Interim: it may change until every stated run is there.**"
     )
     blocks = [
-        f"# What the paper says, and what `{judged.name}` says of it",
+        title,
         f"{judged.plans[0].protocol.title}. {state} {counts}.",
         "\n".join(f"- {line}" for line in _reading(judged)),
     ]
@@ -87,14 +91,15 @@ def _reading(judged: Judged) -> list[str]:
     if any(verdict.after_the_fact for verdict in judged.verdicts):
         lines.append("**After the fact: some of these runs were there before the rules.**")
     if judged.found.others:
+        others = plural(judged.found.others, "run")
         lines.append(
-            f"Left out, because their numerics or their images are others: {judged.found.others}"
-            " runs of these nets."
+            f"Left out, because their numerics or their images are others: {others} of these nets."
         )
     if judged.found.unsound:
+        unsound = plural(len(judged.found.unsound), "run")
         lines.append(
-            f"**Left out, because they do not hold together: {len(judged.found.unsound)} runs"
-            " (`cardinality verify` says why).**"
+            f"**Left out, because they do not hold together: {unsound} (`cardinality verify` says"
+            " why).**"
         )
     return lines
 
@@ -200,7 +205,7 @@ def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
         "over seeds": ends(found.over_seeds),
         "over images": ends(found.over_images),
         "over both": ends(found.over_both),
-        "from": f"{found.seeds} seed{'s'[: found.seeds > 1]}, {drawn}",
+        "from": f"{plural(found.seeds, 'seed')}, {drawn}",
     }
 
 
@@ -227,7 +232,9 @@ def overview(everything: Sequence[Judged]) -> str:
         " half of a 95 % t interval over seeds (pairs), in points, a trend's in points a doubling"
         " of C; the paper's own effect is from its own figures, where it has them.",
     ]
-    blocks.append(to_markdown(columns_of(overview_lines(everything))))
+    lines = overview_lines(everything)
+    nothing = "None of the paper's sentences is judged at any of these scales."
+    blocks.append(to_markdown(columns_of(lines)) if lines else nothing)
     links = (f"[{judged.name}]({judged.name}/claims.md)" for judged in everything)
     blocks.append(f"Each with its p values, links and intervals: {', '.join(links)}.")
     return "\n\n".join(blocks) + "\n"

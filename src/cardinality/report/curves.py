@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cardinality.architecture.settings import Architecture
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.canvas import COLOURS, say_empty, titled
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Epochs = Mapping[str, Sequence[Mapping[str, float]]]
+COLUMNS = ["panel", "depth", "line", "n", "epoch", "train_error", "top1_error"]
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,17 @@ def panels_of(plan: Plan) -> list[Panel]:
     """
     trained = sorted((e for e in plan.entries if e.runs), key=lambda e: e.architecture.depth)
     depths = {entry.architecture.depth for entry in trained if entry.row.layers is not None}
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, dict[Architecture, Entry]] = {}
     for entry in trained:
         title = f"depth {entry.architecture.depth}"
         if len(depths) > 1:
             title = "with shortcuts" if entry.row.residual else "without shortcuts"
-        groups.setdefault(title, []).append(entry)
+        # A net that stands at two roles of one depth is one line.
+        groups.setdefault(title, {}).setdefault(entry.architecture, entry)
     return [
-        panel for title, entries in groups.items() for panel in _divided(title, _shown(entries))
+        panel
+        for title, entries in groups.items()
+        for panel in _divided(title, _shown([*entries.values()]))
     ]
 
 
@@ -50,8 +56,10 @@ def _divided(title: str, entries: list[Entry]) -> Iterator[Panel]:
         return
     for setting in dict.fromkeys(str(entry.row.setting) for entry in entries):
         same = [entry for entry in entries if str(entry.row.setting) == setting]
-        for first in range(0, len(same), most):
-            yield Panel(f"{title}, {setting}", tuple(same[first : first + most]))
+        parts = [same[first : first + most] for first in range(0, len(same), most)]
+        for number, part in enumerate(parts, 1):
+            of = f" ({number} of {len(parts)})" if len(parts) > 1 else ""
+            yield Panel(f"{title}, {setting}{of}", tuple(part))
 
 
 def size(plan: Plan) -> tuple[float, float]:
@@ -69,16 +77,14 @@ def draw(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
     """
     from matplotlib.ticker import MaxNLocator
 
-    means = data(plan, epochs)
-    titles = [panel.title for panel in panels_of(plan)]
-    panels = figure.subplots(1, len(titles), sharey=True, squeeze=False)[0]
-    for axes, title in zip(panels, titles, strict=True):
-        lines = means[means.panel == title]
-        for colour, (label, line) in zip(COLOURS, lines.groupby("line", sort=False), strict=False):
-            name = f"{label} (n = {line.n.iloc[0]})"
+    drawn = panels_of(plan)
+    panels = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, panel in zip(panels, drawn, strict=True):
+        for colour, line in zip(COLOURS, _lines(plan, panel, epochs), strict=False):
+            name = f"{line.line.iloc[0]} (n = {line.n.iloc[0]})"
             axes.plot(line.epoch, line.train_error, "--", color=colour)
             axes.plot(line.epoch, line.top1_error, "-", color=colour, label=name)
-        axes.set_title(title)
+        axes.set_title(panel.title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if axes.lines:
@@ -95,28 +101,39 @@ def draw(plan: Plan, epochs: Epochs, figure: "Figure") -> None:
 
 def data(plan: Plan, epochs: Epochs) -> pd.DataFrame:
     """Mean errors by epoch of the lines that `draw` shows."""
-    rows = []
-    for panel in panels_of(plan):
-        for entry in panel.entries:
-            runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
-            for same in zip(*runs, strict=True):
-                means = {
-                    key: sum(epoch[key] for epoch in same) / len(runs)
-                    for key in ("train_error", "top1_error")
-                }
-                of = (panel.title, entry.architecture.depth, _line_name(plan, entry))
-                rows.append((*of, len(runs), int(same[0]["epoch"]), *means.values()))
-    columns = ["panel", "depth", "line", "n", "epoch", "train_error", "top1_error"]
-    return pd.DataFrame(rows, columns=columns)
+    lines = [line for panel in panels_of(plan) for line in _lines(plan, panel, epochs)]
+    return pd.concat(lines, ignore_index=True) if lines else pd.DataFrame(columns=COLUMNS)
 
 
-def _line_name(plan: Plan, entry: Entry) -> str:
-    """A line's label where each row has its own, else what its net is."""
+def _lines(plan: Plan, panel: Panel, epochs: Epochs) -> Iterator[pd.DataFrame]:
+    """Mean errors by epoch of each line of a panel that has a finished run."""
+    depths = {entry.architecture.depth for entry in panel.entries}
+    for entry in panel.entries:
+        depth = entry.architecture.depth
+        name = _line_name(plan, entry, len(depths) > 1)
+        runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
+        rows = []
+        for same in zip(*runs, strict=True):
+            means = [fmean(epoch[key] for epoch in same) for key in ("train_error", "top1_error")]
+            of = (panel.title, depth, name, len(runs), int(same[0]["epoch"]))
+            rows.append((*of, *means))
+        if rows:
+            yield pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _line_name(plan: Plan, entry: Entry, of_depths: bool) -> str:
+    """A line's label where each row has its own, else what its net is.
+
+    Args:
+        plan, entry: where it stands.
+        of_depths: whether its panel has nets of several depths.
+    """
     labels = {row.label for row in plan.ablation.rows} - {None}
     if entry.row.label and len(labels) == len(plan.ablation.rows):
         return entry.row.label
     kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
-    return f"{entry.row.setting}{kind}{'' if entry.row.residual else ', no shortcuts'}"
+    depth = f", {entry.architecture.depth} layers" if of_depths else ""
+    return f"{entry.row.setting}{depth}{kind}{'' if entry.row.residual else ', no shortcuts'}"
 
 
 def _shown(entries: list[Entry]) -> list[Entry]:

@@ -75,13 +75,14 @@ def _unclaimed(
     plan: Plan, points: float, runs: Sequence[Runs], claims: Claims, known: set[frozenset[Cell]]
 ) -> Iterator[tuple[str, Needed]]:
     """The table's other differences, as one family."""
-    compared = [
-        (cell_of(entry), cell_of(other))
+    compared = {
+        frozenset(cells): cells
         for entry in plan.entries
         for other in (plan.reference(entry), plan.with_shortcuts(entry))
-        if other is not None and other.key != entry.key
-    ]
-    open_ = [cells for cells in compared if frozenset(cells) not in known]
+        if other is not None and other.key != entry.key and entry.runs and other.runs
+        for cells in ((cell_of(entry), cell_of(other)),)
+    }
+    open_ = [cells for pair, cells in compared.items() if pair not in known]
     for cells in open_:
         level = claims.level / len(open_)
         spread = paired_spread(runs, difference(*cells), plan.ablation_name, "top1_error")
@@ -106,6 +107,8 @@ def _missing(plan: Plan, needed: Needed, results: Results) -> Iterator[Run]:
 
 def page(plan: Plan, points: float, found: Sequence[Demand], time: Time) -> str:
     """All of it as a table, with what it was planned with."""
+    if not found:
+        return "Nothing is compared: no two nets of this table are trained at this scale."
     lines = [_line(plan, demand, time) for demand in found]
     notes = [
         f"Seeds for a power of {100 * POWER:.0f} % to find a difference of {points:g} (points; of a"

@@ -1,27 +1,26 @@
 """All claims at one scale: from the records of a protocol to verdicts, for pages and plots."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from cardinality.analysis.claims import Claim, Claims, claims_of
 from cardinality.analysis.ledger import Ledger, early, ledger, outcomes_of, paper_figures
-from cardinality.analysis.outcomes import Outcomes
 from cardinality.analysis.planning import Runs
 from cardinality.analysis.verdicts import Decision, Published, Verdict
+from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
 from cardinality.experiment.grid import possible_plans
+from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.plan import Entry, Plan
-from cardinality.host.machine import Machine
 from cardinality.report.bits import Pictures, pictures
-from cardinality.report.recorded import Recorded, as_recorded
+from cardinality.report.recorded import ANY, Recorded, as_recorded
 from cardinality.report.tables import published
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 
-# Records say with what numerics they were made; so any machine gives the same plans.
-ANY = Machine("cpu", "any", 1, bfloat16=True, kernel=True)
 DECISIONS: tuple[Decision, ...] = ("supported", "contradicted", "undecided", "not run")
 
 
@@ -76,20 +75,11 @@ def plans_of(protocol: str) -> list[Plan]:
     one that lists other scales is just left out.
 
     Raises:
-        UserError: there is no such protocol.
+        UserError: there is no such protocol, or no table trains at it.
     """
     plans, left_out = possible_plans(protocol, ANY)
     for name, why in left_out.items():
         note(f"{name} is left out: {why}")
-    return trained_of(protocol, plans)
-
-
-def trained_of(protocol: str, plans: Iterable[Plan]) -> list[Plan]:
-    """Of a protocol's plans those of tables that train.
-
-    Raises:
-        UserError: there is none.
-    """
     found = [plan for plan in plans if plan.ablation.trains]
     if not found:
         raise UserError(f"protocol {protocol}: no table trains at it; allowed: one or more")
@@ -114,6 +104,17 @@ def judge_protocol(
     return judge_plans(plans_of(protocol), results, claims, borrowed(others))
 
 
+def folders_of(root: Path) -> list[Results]:
+    """The results of every protocol that has records and whose file is known."""
+    known = {*workspace.names(PROTOCOLS, ".yaml")}
+    kinds = ("runs", "failed")
+    return [
+        Results(path)
+        for path in sorted(root.glob("*"))
+        if path.name in known and any((path / kind).is_dir() for kind in kinds)
+    ]
+
+
 def borrowed(others: Sequence[Results]) -> list[Runs]:
     """The runs of other protocols; of those whose files are not here nothing is taken."""
     found = []
@@ -128,12 +129,13 @@ def borrowed(others: Sequence[Results]) -> list[Runs]:
 
 def runs_of(plans: Sequence[Plan], results: Results) -> Runs:
     """How the runs of some plans of one protocol came out, to take deviations from."""
+    asked = claims_of(plans[0].protocol, planned={plan.ablation_name for plan in plans})
     plans, found = _recorded(plans, results)
-    return Runs(plans[0].protocol_name, _outcomes(plans, found))
-
-
-def _outcomes(plans: Sequence[Plan], found: Recorded) -> dict[str, Outcomes]:
-    return {plan.ablation_name: outcomes_of(plan, found.done, found.diverged) for plan in plans}
+    earlier = early_errors(asked, found.done, results)
+    outcomes = {
+        plan.ablation_name: outcomes_of(plan, found.done, found.diverged, earlier) for plan in plans
+    }
+    return Runs(plans[0].protocol_name, outcomes)
 
 
 def judge_plans(
@@ -145,7 +147,7 @@ def judge_plans(
     """Judge the claims that a protocol asks by the records of some of its tables; see above."""
     asked = claims_of(plans[0].protocol, claims, {plan.ablation_name for plan in plans})
     plans, found = _recorded(plans, results)
-    paper = {plan.ablation_name: paper_of(plan) for plan in plans}
+    paper = {plan.ablation_name: paper_of(plan) for plan in plans if plan.ablation.trains}
     earlier = early_errors(asked, found.done, results)
     judged = ledger(asked, plans, found.done, found.diverged, paper, others, earlier)
     return Judged(asked, tuple(plans), found, judged, results)

@@ -71,21 +71,20 @@ def to_markdown(columns: dict[str, pd.Series]) -> str:
 
 
 def columns_of(lines: Sequence[Mapping[str, str]]) -> dict[str, pd.Series]:
-    """Columns by heading, from lines that all have the same ones."""
-    return {heading: pd.Series([line[heading] for line in lines]) for heading in lines[0]}
+    """Columns by heading, from lines that all have the same ones; none from no lines."""
+    headings = lines[0] if lines else ()
+    return {heading: pd.Series([line[heading] for line in lines]) for heading in headings}
 
 
-def trained(
-    table: pd.DataFrame, paper: Published | None, against: bool = False
-) -> dict[str, pd.Series]:
+def trained(plan: Plan, table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series]:
     """The columns of an ablation that trains, as texts; `trained_notes` say what they are.
 
     Errors have as many digits after the point as the paper's.
 
     Args:
+        plan: whether its rows say what they are compared with.
         table: its lines.
         paper: the published figures.
-        against: whether rows say each for itself what they are compared with.
     """
     columns: dict[str, pd.Series] = {}
     if table.depth.nunique() > 1:
@@ -103,7 +102,7 @@ def trained(
     columns |= _costs(table)
     digits = 1 if paper is None else paper.digits
     top5 = paper is not None and bool(table.paper_top5_error.notna().any())
-    columns |= _measured(table, digits, bare, top5, against)
+    columns |= _measured(table, digits, bare, top5, plan.names_references)
     if paper is not None:
         columns |= _published(table, f"paper, {paper.data}", digits, bare, top5)
     return columns
@@ -243,7 +242,7 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
 
 def whose_reference(plan: Plan) -> str:
     """What Δ is to, in words."""
-    if any(entry.row.against is not None for entry in plan.entries):
+    if plan.names_references:
         return "the row that is named before it"
     return (
         f"the {plan.ablation.reference} row of the same depth and shortcuts (of the shallower net"

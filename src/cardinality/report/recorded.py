@@ -1,14 +1,18 @@
 """Which records a table shows: those of one numerics and of one set of images, never mixed."""
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import astuple, dataclass
 
 from cardinality.data.images import Identity
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
+from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 
+# Records say with what numerics they were made; so any machine plans the same nets.
+ANY = Machine("cpu", "any", 1, bfloat16=True, kernel=True)
 # What the runs of a table have in common.
 Kind = tuple[Numerics, Identity | None]
 
@@ -37,7 +41,8 @@ class Recorded:
 def as_recorded(plan: Plan, results: Results) -> Recorded:
     """What is shown of a plan: the numerics and the images of which most of its runs are on disk.
 
-    It follows from the records alone, so that they render alike on every machine.
+    It follows from the records alone, so that they render alike on every machine. Where no run is
+    finished, those that diverged or failed say the numerics; where there is none, the plan does.
     """
     records, unsound = results.read_all()
     finished = {record.name: record for record in records if record.status == "done"}
@@ -50,7 +55,7 @@ def as_recorded(plan: Plan, results: Results) -> Recorded:
         for numerics, asked in names.items()
         for name in sorted(asked & finished.keys())
     )
-    numerics, identity = _most(kinds) or (plan_numerics(plan), None)
+    numerics, identity = _most(kinds) or (_of_others(records, names) or plan_numerics(plan), None)
     if numerics is not None:
         plan = plan.with_numerics(numerics)
     asked = {run.name for run in plan.runs()}
@@ -79,6 +84,21 @@ def plan_numerics(plan: Plan) -> Numerics | None:
     """The numerics of a plan's runs, if it has any."""
     runs = plan.runs()
     return runs[0].numerics if runs else None
+
+
+def _of_others(
+    records: Iterable[Record], names: Mapping[Numerics, Collection[str]]
+) -> Numerics | None:
+    """The numerics of most runs that diverged, or else of most that failed."""
+    for status in ("diverged", "failed"):
+        of_these = [record for record in records if record.status == status]
+        counts = {
+            numerics: sum(r.numerics == numerics and r.name in asked for r in of_these)
+            for numerics, asked in names.items()
+        }
+        if any(counts.values()):
+            return max(counts, key=counts.__getitem__)
+    return None
 
 
 def _most(kinds: Counter[Kind]) -> Kind | None:

@@ -27,10 +27,9 @@ from cardinality.experiment.grid import make_plan
 from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import digest
-from cardinality.host.machine import Machine
 from cardinality.report.canvas import write_csv
 from cardinality.report.markdown import columns_of, to_markdown
-from cardinality.report.recorded import Recorded
+from cardinality.report.recorded import ANY, Recorded
 from cardinality.report.wording import number, signed
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
@@ -41,8 +40,6 @@ COLUMNS = (
     *("recipe", "precision", "device", "data", "code", "run"),
 )
 LARGEST = 10_000_000  # bytes
-# Records say with what numerics they were made; so any machine plans the same nets.
-ANY = Machine("cpu", "any", 1, bfloat16=True, kernel=True)
 
 
 @dataclass(frozen=True)

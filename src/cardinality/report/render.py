@@ -55,8 +55,7 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
     paper = published(plan)
     table = trained_table(plan, done, found.failed, found.diverged)
     notes = markdown.trained_notes(found, paper)
-    against = any(entry.row.against is not None for entry in plan.entries)
-    columns = markdown.trained(table, paper, against)
+    columns = markdown.trained(plan, table, paper)
     ends = decided(plan, results)
     beside = reference.beside(found)
     page, files = _write(plan, results, table, columns, notes, form, ends, beside)
@@ -85,7 +84,7 @@ def closing(plan: Plan, results: Results) -> str:
     found = as_recorded(plan, results)
     plan = found.plan
     table = trained_table(plan, found.done, found.failed, found.diverged)
-    columns = markdown.trained(table, published(plan))
+    columns = markdown.trained(plan, table, published(plan))
     parts = (markdown.to_markdown(columns), reference.beside(found), decided(plan, results))
     return "\n\n".join(part for part in parts if part) + "\n"
 

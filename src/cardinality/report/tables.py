@@ -187,7 +187,7 @@ def _line(
         "runs": len(entry.runs),
         "n": len(figures(entry, done, "top1_error")),
         **ended,
-        "reference": _reference(entry, reference),
+        "reference": reference_of(entry, reference),
         "pairs": _pairs(compared.to_reference),
     }
     for figure in FIGURES:
@@ -215,7 +215,7 @@ def _variant(plan: Plan, entry: Entry) -> Columns:
     return {} if kinds == {""} else {"variant": entry.architecture.variant}
 
 
-def _reference(entry: Entry, reference: Entry | None) -> str:
+def reference_of(entry: Entry, reference: Entry | None) -> str:
     """What a line is compared with, in words."""
     if reference is None:
         return ""

@@ -22,7 +22,7 @@ from cardinality.report.forest import Dot
 from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.render import write_text
 from cardinality.report.verdict_words import effect_text
-from cardinality.report.wording import probability
+from cardinality.report.wording import flat, plural, probability
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 
@@ -38,7 +38,7 @@ class Side:
     Attributes:
         folder: where they lie.
         outcomes: of the most frequent kind of its records; a cell's role is its depth in layers.
-        others: how many finished runs of other kinds were left out.
+        others: how many runs of other kinds were left out.
         unsound: how many records do not hold together.
         data: the checksums of its images.
     """
@@ -63,7 +63,9 @@ class Twice:
     def names(self) -> dict[Cell, str]:
         """Each cell in words: its net and, where several are of one net, what else is of them."""
         same = self.sameness
-        cells = [*(each.cell for each in same.cells), *same.only_first, *same.only_second]
+        compared = [each.cell for each in same.cells]
+        alone = [*same.only_first, *same.only_second, *same.apart, *same.lost]
+        cells = dict.fromkeys([*compared, *alone])
         nets: dict[str, list[Cell]] = {}
         for cell in cells:
             nets.setdefault(_net(cell), []).append(cell)
@@ -104,9 +106,13 @@ def _protocols(folder: Path) -> dict[str, Path]:
     """The protocols of a folder of results, by name."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; allowed: a folder of results")
-    if (folder / "runs").is_dir():
+    if _has_records(folder):
         return {folder.resolve().name: folder}
-    return {path.name: path for path in sorted(folder.glob("*")) if (path / "runs").is_dir()}
+    return {path.name: path for path in sorted(folder.glob("*")) if _has_records(path)}
+
+
+def _has_records(folder: Path) -> bool:
+    return any((folder / kind).is_dir() for kind in ("runs", "failed"))
 
 
 def _twice(name: str, first: Path, second: Path, margin: float) -> Twice:
@@ -116,11 +122,14 @@ def _twice(name: str, first: Path, second: Path, margin: float) -> Twice:
 
 
 def _side(folder: Path) -> Side:
-    """The records of the most frequent kind; machines and code are never mixed within a side."""
+    """The records of the most frequent kind; machines and code are never mixed within a side.
+
+    Runs that diverged say which kind that is only where none is finished.
+    """
     records, unsound = Results(folder).read_all()
     ended = [record for record in records if record.status != "failed"]
     done = [record for record in ended if record.status == "done"]
-    kinds = Counter(_kind(record) for record in done)
+    kinds = Counter(_kind(record) for record in done or ended)
     usual = max(kinds, key=lambda kind: (kinds[kind], kind[0], astuple(kind[1])), default=None)
     chosen = [record for record in ended if usual is not None and _alike(record, usual)]
     data = "" if usual is None else usual[2]
@@ -142,10 +151,10 @@ def _outcomes(records: Iterable[Record]) -> Outcomes:
     diverged: dict[Cell, set[int]] = {}
     for record in records:
         cell, seed = _cell(record), int(record.configuration["seed"])
-        if record.final is None:
-            diverged.setdefault(cell, set()).add(seed)
-        else:
+        if record.final is not None:
             errors.setdefault(cell, {})[seed] = record.final.top1_error
+        elif seed not in errors.get(cell, {}):  # finished ones come first
+            diverged.setdefault(cell, set()).add(seed)
     return Outcomes({"top1_error": errors}, diverged)
 
 
@@ -163,25 +172,28 @@ def _recipe(cell: Cell) -> Any:
 
 def _differing(cells: Sequence[Cell]) -> Iterator[list[str]]:
     """What each of some cells has that another of them has otherwise, such as ``rate 0.1``."""
-    flat = [_flat(_recipe(cell)) for cell in cells]
-    keys = list(dict.fromkeys(key for each in flat for key in each))
-    apart = [key for key in keys if len({each.get(key) for each in flat}) > 1]
-    for each in flat:
-        yield [f"{key} {each[key]}" for key in apart if key in each]
-
-
-def _flat(recipe: Mapping[str, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in recipe.items():
-        found |= _flat(value) if isinstance(value, dict) else {key: str(value)}
-    return found
+    recipes = [dict(flat(_recipe(cell))) for cell in cells]
+    keys = list(dict.fromkeys(key for each in recipes for key in each))
+    apart = [key for key in keys if len({each.get(key) for each in recipes}) > 1]
+    for each in recipes:
+        yield [f"{key.removeprefix('training.')} {each[key]}" for key in apart if key in each]
 
 
 def _net(cell: Cell) -> str:
     depth = cell.role.partition("\0")[0]
-    kind = net_from(_recipe(cell)["net"]).variant
+    kind = _variant(_recipe(cell)["net"])
     plain = "" if cell.residual else "no shortcuts"
     return ", ".join(part for part in (cell.setting, depth, kind, plain) if part)
+
+
+def _variant(net: Mapping[str, Any]) -> str:
+    """In what a net is none of the paper's; of one that cannot be built here, all it says."""
+    try:
+        return net_from(net).variant
+    except UserError:
+        usual = ("setting", "depth", "residual", "stem", "classes", "base")
+        more = {key: net[key] for key in net if key not in usual}
+        return ", ".join(f"{key} {value}" for key, value in more.items())
 
 
 def page(found: tuple[Twice, ...]) -> str:
@@ -195,8 +207,9 @@ def _section(found: Twice) -> str:
         f"# {found.protocol}: **{same.decision}** within ± {same.margin:g} points",
         f"B minus A, cell by cell, paired by seed; A is {found.first.folder}, B is"
         f" {found.second.folder}. *Agrees* is where the whole {INTERVAL} lies inside the margin"
-        " (two one-sided tests at 5 %); *differs*, where p is at most 5 % after Holm's correction;"
-        " *undecided* is neither, and no sign that they are the same.",
+        " (two one-sided tests at 5 %); *differs*, where p is at most 5 % after Holm's correction,"
+        " or a run ended with an error on one side and diverged on the other; *undecided* is"
+        " neither, and no sign that they are the same.",
     ]
     if same.cells:
         lines.append(to_markdown(_columns(found)))
@@ -229,6 +242,11 @@ def _notes(found: Twice) -> list[str]:
         notes.append("No net of one recipe has a common seed in both: nothing is compared.")
     if found.first.data != found.second.data and found.first.data and found.second.data:
         notes.append("**The images are others**, so that more differs than machine or code.")
+    if found.sameness.apart:
+        seeds = _seeds(found, found.sameness.apart)
+        notes.append(f"**Diverged on one side and ended with an error on the other**: {seeds}.")
+    if found.sameness.lost:
+        notes.append(f"Diverged on both sides: {_seeds(found, found.sameness.lost)}.")
     for letter, side, only in (
         ("A", found.first, found.sameness.only_first),
         ("B", found.second, found.sameness.only_second),
@@ -236,16 +254,20 @@ def _notes(found: Twice) -> list[str]:
         if only:
             notes.append(f"Only in {letter}, or without a common seed: {_listed(found, only)}.")
         if side.others:
-            notes.append(
-                f"{letter}: {side.others} runs of other code, numerics or images left out."
-            )
+            runs = plural(side.others, "run")
+            notes.append(f"{letter}: {runs} of other code, numerics or images left out.")
         if side.unsound:
-            notes.append(f"{letter}: {side.unsound} records that do not hold together left out.")
+            notes.append(f"{letter}: left out as unsound: {plural(side.unsound, 'record')}.")
     return notes
 
 
 def _listed(found: Twice, cells: Iterable[Cell]) -> str:
     return "; ".join(found.names[cell] for cell in cells)
+
+
+def _seeds(found: Twice, seeds: Mapping[Cell, tuple[int, ...]]) -> str:
+    told = (f"{found.names[cell]} (seed {', '.join(map(str, of))})" for cell, of in seeds.items())
+    return "; ".join(told)
 
 
 def as_json(found: tuple[Twice, ...]) -> list[dict[str, object]]:
@@ -258,11 +280,17 @@ def as_json(found: tuple[Twice, ...]) -> list[dict[str, object]]:
             "cells": [_plain(each, cell) for cell in each.sameness.cells],
             "only_first": [each.names[cell] for cell in each.sameness.only_first],
             "only_second": [each.names[cell] for cell in each.sameness.only_second],
+            "diverged_on_one_side": _by_name(each, each.sameness.apart),
+            "diverged_on_both": _by_name(each, each.sameness.lost),
             "same_images": each.first.data == each.second.data,
             "left_out": [each.first.others, each.second.others],
         }
         for each in found
     ]
+
+
+def _by_name(found: Twice, seeds: Mapping[Cell, tuple[int, ...]]) -> dict[str, list[int]]:
+    return {found.names[cell]: [*of] for cell, of in seeds.items()}
 
 
 def _plain(found: Twice, cell: CellSameness) -> dict[str, object]:

@@ -1,6 +1,8 @@
 """Numbers as people read them: the same in tables, on pages and in sentences."""
 
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 DASH = "–"
 
@@ -23,6 +25,15 @@ def signed(value: float | None, digits: int = 1) -> str:
 def millions(count: float) -> str:
     """A count in millions, to three digits or more."""
     return f"{count / 1e6:,.{2 if count < 1e8 else 0}f}"
+
+
+def flat(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """A configuration as one line a key, such as ``training.rate``."""
+    for key, value in part.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", str(value)
 
 
 def plural(count: int, what: str) -> str:

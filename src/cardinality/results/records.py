@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
@@ -91,6 +91,34 @@ class Sitting(Strict):
         return self.last_epoch - self.first_epoch + 1 if self.epochs is None else self.epochs
 
 
+class _Part(BaseModel):
+    """Keys that every revision's configuration has; others may stand beside them."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Net(_Part):
+    setting: str
+    depth: int
+    residual: bool
+
+
+class _Data(_Part):
+    name: str
+
+
+class _Configuration(_Part):
+    revision: Annotated[int, Field(ge=1)]
+    net: _Net
+    data: _Data
+    training: dict[str, Any]
+    numerics: Numerics
+    seed: Annotated[int, Field(ge=0)]
+
+
+_NUMERICS = TypeAdapter(Numerics)
+
+
 class Record(Strict):
     """What is kept of one run besides its epochs and its images.
 
@@ -132,13 +160,18 @@ class Record(Strict):
             raise ValueError("final: stands in a record that is done, and in no other")
         if self.status == "done" and not self.sittings:
             raise ValueError("sittings: a record that is done has at least one")
-        _ = self.numerics
+        try:
+            _Configuration.model_validate_json(json.dumps(self.configuration))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(map(str, ("configuration", *first["loc"])))
+            raise ValueError(f"{key}: {first['msg']}") from None
         return self
 
     @property
     def numerics(self) -> Numerics:
         """The numerics that the run was computed with."""
-        return TypeAdapter(Numerics).validate_python(self.configuration.get("numerics"))
+        return _NUMERICS.validate_python(self.configuration["numerics"])
 
     @property
     def provenance(self) -> Provenance | None:

@@ -389,8 +389,8 @@ def _classes(
 
 
 def _compared_with(table: TableRead) -> str:
-    named = any(entry.row.against is not None for entry in table.plan.entries)
-    return "the row that is named" if named else str(table.plan.ablation.reference)
+    plan = table.plan
+    return "the row that is named" if plan.names_references else str(plan.ablation.reference)
 
 
 def _largest(effects: Sequence[ClassEffect]) -> Sequence[ClassEffect]:

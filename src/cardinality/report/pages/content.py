@@ -1,6 +1,5 @@
 """Everything that the pages say, collected from the records alone."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +11,17 @@ from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
+from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.grid import possible_plans
-from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.experiment.places import PROTOCOLS, command, find
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
+from cardinality.report.judged import DECISIONS, borrowed, folders_of
 from cardinality.report.markdown import whose_reference
 from cardinality.report.pages.charts import choice_of, figures_of
-from cardinality.report.pages.gathered import NOWHERE, Gathered, TableRead, gather
+from cardinality.report.pages.gathered import Gathered, TableRead, gather
 from cardinality.report.pages.runs import absent_of, groups_of, left_out_of
 from cardinality.report.pages.shapes import (
     Across,
@@ -39,10 +41,10 @@ from cardinality.report.pages.shapes import (
 )
 from cardinality.report.pages.tables import lines_of, numbers_of
 from cardinality.report.pages.wording import interval
+from cardinality.report.recorded import ANY
 from cardinality.report.tables import arithmetic_table
 from cardinality.report.wording import plural, signed
 
-DECISIONS = ("supported", "contradicted", "undecided", "not run")
 # Planning's reasons, as a sentence goes on.
 WHY = {
     "no effect stated": "The paper's figures do not have this effect to plan seeds for.",
@@ -100,11 +102,7 @@ def _seeds(tables: Sequence[TableRead]) -> str:
 
 def commands_of(tables: Sequence[TableRead]) -> tuple[tuple[str, str], ...]:
     """What to type for each table, with what it answers."""
-    return tuple((_command(*table.plan.typed), table.plan.ablation.title) for table in tables)
-
-
-def _command(name: str, protocol: str) -> str:
-    return f"make {name} PROTOCOL={shlex.quote(protocol)}"
+    return tuple((command(*table.plan.typed), table.plan.ablation.title) for table in tables)
 
 
 # --- claims ----------------------------------------------------------------------------------
@@ -268,23 +266,33 @@ def overview_of(results: Path, extra: str | None = None) -> Overview:
     if extra is not None:
         names[find(extra, PROTOCOLS).stem] = extra
     folders = {path.parent.parent.parent.name for path in results.glob("*/*/*/run.json")}
-    pages, waiting = [], []
-    claims = read_all_claims()
+    pages, waiting, broken = [], [], []
+    claims, runs = read_all_claims(), borrowed(folders_of(results))
     for name, given in names.items():
-        if name in folders:
-            pages.append(page_of(gather(given, results, claims)))
-        else:
-            waiting.append(_waiting(name, given, claims))
-    unknown = tuple(sorted(folders - names.keys()))
-    return Overview(tuple(pages), tuple(waiting), unknown, _across(pages), _compared(pages))
+        try:
+            if name in folders:
+                pages.append(page_of(gather(given, results, claims, runs)))
+            else:
+                waiting.append(_waiting(name, given, claims))
+        except UserError as error:  # one scale's mistake does not keep the others back
+            note(f"{name} has no page: {error}")
+            broken.append(name)
+    return Overview(
+        tuple(pages),
+        tuple(waiting),
+        tuple(sorted(folders - names.keys())),
+        tuple(broken),
+        _across(pages),
+        _compared(pages),
+    )
 
 
 def _waiting(name: str, given: str, claims: Claims) -> tuple[str, str, str]:
     """A protocol that has not begun: its name, its title, and how to begin with it."""
     scale = load(find(given, PROTOCOLS), Protocol, bases=PROTOCOLS)
-    plans, _ = possible_plans(given, NOWHERE, [claim.table for claim in claims.claims])
-    typed = next((plan.typed for plan in plans if plan.runs()), ("TABLE", name))
-    return name, scale.title, _command(*typed)
+    plans, _ = possible_plans(given, ANY, [claim.table for claim in claims.claims])
+    trained = [plan for plan in plans if plan.runs()]
+    return name, scale.title, command(*(trained or plans)[0].typed)
 
 
 def _across(pages: Sequence[Page]) -> tuple[Across, ...]:

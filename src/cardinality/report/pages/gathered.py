@@ -1,25 +1,23 @@
 """What of a protocol is on disk, table by table, read once: where everything on a page is from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from cardinality.analysis.claims import Claims, read_all_claims
 from cardinality.analysis.ledger import Line, analyse
+from cardinality.analysis.planning import Runs
 from cardinality.experiment.grid import possible_plans
 from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.experiment.plan import Plan
-from cardinality.host.machine import Machine
-from cardinality.report.judged import Judged, judge_plans, trained_of
-from cardinality.report.recorded import Recorded, as_recorded
+from cardinality.experiment.run import Numerics
+from cardinality.report.judged import Judged, borrowed, folders_of, judge_plans
+from cardinality.report.recorded import ANY, Recorded, as_recorded, plan_numerics
 from cardinality.report.tables import Published, published
 from cardinality.results.folder import Results
 from cardinality.results.images import Correct
 from cardinality.results.records import Record
-
-# Where no record says with what numerics runs are computed, nothing on a page may depend on them.
-NOWHERE = Machine("cpu", "no machine", 1, False)
 
 
 class Once(Results):
@@ -76,7 +74,8 @@ class Gathered:
         results: where its records are.
         arithmetic: plans of the tables that train nothing.
         tables: those that train, that the protocol has the depths for.
-        judged: what the records say of the claims, as the command `claims` has it.
+        judged: what the records say of the claims, as the command `claims` has it; of a scale at
+            which nothing trains, that none is asked.
     """
 
     protocol: str
@@ -99,13 +98,20 @@ class Gathered:
         return (*(table.plan for table in self.tables), *self.arithmetic)[0]
 
 
-def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gathered:
+def gather(
+    protocol: str,
+    results: Path,
+    claims: Claims | None = None,
+    others: Sequence[Runs] | None = None,
+) -> Gathered:
     """Read everything of a protocol.
 
     Args:
         protocol: a name or a path.
         results: the folder of all results.
         claims: with their rules, where they have been read already.
+        others: the runs of all protocols, where they have been read already; seeds are planned
+            with the deviations of others where its own are too few.
 
     Raises:
         UserError: there is no such protocol, or a file of it is wrong.
@@ -114,14 +120,23 @@ def gather(protocol: str, results: Path, claims: Claims | None = None) -> Gather
     claims = claims or read_all_claims()
     plans = _plans(protocol, claims)
     folder = Once(results / name)
-    trained = trained_of(protocol, plans)
-    tables = tuple(_read(plan, folder) for plan in trained)
+    trained = [plan for plan in plans if plan.ablation.trains]
     arithmetic = tuple(plan for plan in plans if not plan.ablation.trains)
-    return Gathered(name, folder, arithmetic, tables, judge_plans(trained, folder, claims))
+    if others is None:
+        others = borrowed(folders_of(results))
+    others = [runs for runs in others if runs.whose != name]
+    judged = judge_plans(trained or plans, folder, claims, others)
+    usual = plan_numerics(judged.found.plan)
+    tables = tuple(_read(plan, folder, usual) for plan in trained)
+    return Gathered(name, folder, arithmetic, tables, judged)
 
 
-def _read(plan: Plan, folder: Results) -> TableRead:
-    found = as_recorded(plan, folder)
+def _read(plan: Plan, folder: Results, usual: Numerics | None) -> TableRead:
+    """A table; where nothing is recorded of it, its runs are those of the other tables' numerics.
+
+    So a run of several tables is one run, also where one of them has not begun.
+    """
+    found = as_recorded(plan if usual is None else plan.with_numerics(usual), folder)
     lines = analyse(found.plan, found.done, found.diverged)
     return TableRead(found, lines, published(found.plan))
 
@@ -131,4 +146,4 @@ def _plans(protocol: str, claims: Claims) -> list[Plan]:
 
     As the paper has them: those that a claim is of, in the order of the claims, then the others.
     """
-    return possible_plans(protocol, NOWHERE, [claim.table for claim in claims.claims])[0]
+    return possible_plans(protocol, ANY, [claim.table for claim in claims.claims])[0]

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.experiment.run import REVISION, Run
@@ -11,7 +10,8 @@ from cardinality.report.pages.charts import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
 from cardinality.report.pages.tables import cell_of
-from cardinality.report.wording import plural
+from cardinality.report.wording import flat, plural
+from cardinality.results.folder import Status
 from cardinality.results.records import Record, Sitting
 
 
@@ -64,20 +64,20 @@ def _run(gathered: Gathered, table: TableRead, entry: Entry, run: Run, record: R
         finished=record.finished,
         data="" if identity is None else str(identity),
         weights=record.weights_checksum or "",
-        command=command(table, entry, run, again=record.status == "done"),
-        configuration=tuple(_flat(record.configuration)),
+        command=command(table, entry, run, record.status),
+        configuration=tuple(flat(record.configuration)),
         sittings=tuple(map(_sitting, record.sittings)),
         curves=run_curves(record.name, rows),
     )
 
 
-def command(table: TableRead, entry: Entry, run: Run | None, again: bool = False) -> str:
+def command(table: TableRead, entry: Entry, run: Run | None, status: Status) -> str:
     """The command that computes a run, or what is missing of a line.
 
     Args:
         table, entry: where it stands.
         run: which one; none for all that are missing.
-        again: whether its record is there already, so that it needs another place.
+        status: how it ended; a run that would not be computed again needs another place.
     """
     plan = table.plan
     name, scale = plan.typed
@@ -85,25 +85,21 @@ def command(table: TableRead, entry: Entry, run: Run | None, again: bool = False
     words += ["--depth", entry.role.removesuffix(" layers")]
     if run is not None:
         words += ["--seed", str(run.seed)]
-        words += ["--device", run.numerics.device, "--results", "again"] if again else []
+    if run is not None and status in ("done", "diverged"):
+        words += ["--device", run.numerics.device, "--results", "again"]
+    if status == "failed":
+        words += ["--retry-failed"]
     return shlex.join(words)
 
 
 def _only(plan: Plan, entry: Entry) -> str:
-    """What tells a row from the others of its depth: its setting, or its label."""
+    """What tells a row from the others of its depth: its setting, else its label, else its net."""
     row = entry.row
     alike = [each.row for each in plan.entries if each.role == entry.role]
-    alone = sum(each.setting == row.setting for each in alike) == 1
-    return str(row.setting) if alone or not row.label else row.label
-
-
-def _flat(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """A configuration as one line a key."""
-    for key, value in part.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", str(value)
+    if sum(each.setting == row.setting for each in alike) == 1:
+        return str(row.setting)
+    alone = row.label and sum(each.label == row.label for each in alike) == 1
+    return row.label if row.label and alone else entry.runs[0].net
 
 
 def _sitting(sitting: Sitting) -> SittingLine:
@@ -140,12 +136,11 @@ def absent_of(gathered: Gathered) -> tuple[Absent, ...]:
                 if run.name in done or run.name in found:
                     continue
                 why = failed.get(run.name)
-                status = "missing" if why is None else "failed"
+                status: Status = "missing" if why is None else "failed"
                 status = "diverged" if run.name in table.found.diverged else status
-                retry = "" if why is None else " --retry-failed"
                 found[run.name] = Absent(
                     _title(entry), (run.seed,), status, why or "not computed yet",
-                    command(table, entry, None if why is None else run) + retry,
+                    command(table, entry, None if why is None else run, status),
                 )  # fmt: skip
     ended = [each for each in found.values() if each.status != "missing"]
     return (*_unsound(gathered), *ended, *_together(found.values()))
@@ -173,12 +168,20 @@ def _unsound(gathered: Gathered) -> list[Absent]:
 def left_out_of(gathered: Gathered) -> tuple[str, ...]:
     """Records that are there and that no table shows, by why not."""
     shown = {name for table in gathered.tables for name in (*table.found.done, *table.found.failed)}
-    others = [record for name, record in gathered.records.items() if name not in shown]
-    older = [record for record in others if record.configuration.get("revision") != REVISION]
-    lines = []
-    if older:
-        lines.append(f"{plural(len(older), 'record')} of another revision of the code")
-    if len(others) > len(older):
-        rest = plural(len(others) - len(older), "record")
-        lines.append(f"{rest} with other numerics, other images, or of no table's nets")
-    return tuple(lines)
+    judged = gathered.judged.found
+    beyond, older, rest = 0, 0, 0
+    for name, record in gathered.records.items():
+        if name in shown:
+            continue
+        if name in judged.done or name in judged.failed:
+            beyond += 1
+        elif record.configuration["revision"] != REVISION:
+            older += 1
+        else:
+            rest += 1
+    counts = {
+        "of seeds beyond those that the protocol states": beyond,
+        "of another revision of the code": older,
+        "with other numerics, other images, or of no table's nets": rest,
+    }
+    return tuple(f"{plural(count, 'record')} {why}" for why, count in counts.items() if count)

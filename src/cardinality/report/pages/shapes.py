@@ -391,6 +391,7 @@ class Overview:
         pages: of the protocols that have begun.
         waiting: name, title and what to type, of those that have not.
         unknown: folders in results/ of which no protocol is found.
+        broken: protocols whose files cannot be read, or of whose tables none is there.
         claims: each at every scale.
         figures: differences at every scale beside the paper's.
     """
@@ -398,6 +399,7 @@ class Overview:
     pages: tuple[Page, ...]
     waiting: tuple[tuple[str, str, str], ...]
     unknown: tuple[str, ...]
+    broken: tuple[str, ...]
     claims: tuple[Across, ...]
     figures: tuple[Figure, ...]
 

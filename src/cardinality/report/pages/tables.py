@@ -7,11 +7,11 @@ from typing import Any
 from cardinality.analysis.comparisons import Comparison
 from cardinality.analysis.ledger import Line
 from cardinality.analysis.outcomes import Figure as Error
-from cardinality.experiment.plan import Entry
+from cardinality.experiment.plan import Entry, Plan
 from cardinality.experiment.run import Run, net_of
 from cardinality.report.pages.gathered import TableRead
 from cardinality.report.pages.shapes import Interval, Numbers, PaperLine, Spread, TableLine, Value
-from cardinality.report.tables import Published
+from cardinality.report.tables import Published, reference_of
 from cardinality.results.records import Record
 
 # What tells nets of one setting and depth apart, as a configuration has it.
@@ -67,9 +67,17 @@ def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
         top5_difference=_interval(compared.to_reference, "top5_error"),
         without=_interval(compared.to_shortcuts, "top1_error"),
         reference=reference is not None and reference.key == entry.key,
-        against=entry.row.against or "",
+        against=_named(plan, entry),
         paper=None if table.paper is None else _paper(table, table.paper, entry),
     )
+
+
+def _named(plan: Plan, entry: Entry) -> str:
+    """What a line is compared with, in a table whose rows say it each for itself."""
+    reference = plan.reference(entry)
+    if not plan.names_references or reference is None or reference.key == entry.key:
+        return ""
+    return reference_of(entry, reference)
 
 
 def _spread(records: list[tuple[Run, Record]], figure: Error) -> Spread:
