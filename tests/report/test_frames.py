@@ -12,9 +12,11 @@ import pytest
 from cardinality import UserError, load_results
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
+from cardinality.experiment.run import digest
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from cardinality.results.images import TestImages
+from tests.report.made_runs import put
 
 
 @pytest.fixture
@@ -75,6 +77,28 @@ def test_what_failed_is_there_and_what_was_not_measured_is_missing(
     assert pd.isna(succeeded.failure)
     assert set(loaded.epochs.protocol) == {"another", "tiny"}
     assert "32x4d" not in set(loaded.epochs[loaded.epochs.protocol == "tiny"].setting)
+
+
+def test_nets_that_differ_by_an_option_are_told_apart(tmp_path: Path, machine: Machine) -> None:
+    plan = make_plan("resnet-shortcuts", "resnet-cifar10-small", machine, 1)
+    put(plan, Results(tmp_path / "resnet-cifar10-small"), lambda _: 10.0)
+    runs = load_results(tmp_path).runs
+    assert len(runs) == len(runs[["setting", "depth", "residual", "variant"]].drop_duplicates())
+    assert set(runs.variant) >= {"basic", "basic, shortcut A", "basic, shortcut C"}
+
+
+def test_a_net_that_cannot_be_built_here_is_left_out_and_said(made: Path) -> None:
+    one = next((made / "tiny" / "runs").glob("*"))
+    content = json.loads((one / "run.json").read_text())
+    content["configuration"]["net"]["later"] = "option"
+    content["name"] = f"later-{digest(content['configuration'])}"
+    (one / "run.json").write_text(json.dumps(content))
+    one.rename(one.with_name(content["name"]))
+    loaded = load_results(made)
+    assert len(loaded.runs) == 1
+    (problem,) = loaded.unsound.items()
+    assert problem[0] == f"tiny/{content['name']}"
+    assert "no net of ours" in problem[1]
 
 
 def test_one_protocols_own_folder_will_do(made: Path) -> None:

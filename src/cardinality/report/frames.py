@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cardinality.analysis.contrasts import Contrast
 from cardinality.architecture.settings import Architecture
 from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 from cardinality.common.workspace import names
 from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.run import net_from
@@ -34,6 +35,7 @@ KEYS = {
     "width": "int64",
     "depth": "int64",
     "residual": "bool",
+    "variant": "string",
     "seed": "int64",
 }
 RUNS = KEYS | {
@@ -81,7 +83,8 @@ class LoadedResults:
             in seconds, ``finished`` in UTC:
 
             - which run: protocol, run (its name), setting, cardinality, width, depth, residual,
-              seed, stem, base, block, classes;
+              variant (in what the net is none of the paper's; most often empty), seed, stem, base,
+              block, classes;
             - what it came to: status (``done``, ``failed`` or ``diverged``), failure (why),
               train_loss, train_error, test_loss, top1_error, top5_error (of the last epoch, never
               the best), images (that they were measured on), seconds;
@@ -89,14 +92,14 @@ class LoadedResults:
             - where and how, in its last sitting: machine, cores, torch, commit, clean, device,
               precision, threads, fused, revision, data_checksum, weights_checksum, finished.
         epochs: a row for each epoch of each finished run, in order: protocol, run, setting,
-            cardinality, width, depth, residual, seed, and the columns of the run's epochs.csv
-            (`cardinality.results.epochs.Epoch`).
-        unsound: what is wrong with records that do not hold together and so are in neither, by
-            ``PROTOCOL/RUN``.
+            cardinality, width, depth, residual, variant, seed, and the columns of the run's
+            epochs.csv (`cardinality.results.epochs.Epoch`).
+        unsound: what is wrong with records that do not hold together, or are of a net that cannot
+            be built here, and so are in neither, by ``PROTOCOL/RUN``.
         folders: where each protocol's results lie, by its name.
 
     What follows is worked out when it is first asked for, for protocols whose file is in the
-    workspace or among the suite's own:
+    workspace or among the suite's own, and of whose tables one is:
 
     - ``claims``: a row a claim and one a link of a chain, with verdict, effect, p and pairs, and
       the intervals over seeds, over another draw of test images, and over both, in points;
@@ -114,9 +117,14 @@ class LoadedResults:
     @cached_property
     def _judged(self) -> list[Judged]:
         known = set(names(PROTOCOLS, ".yaml"))
-        return [
-            judge_protocol(name, results) for name, results in self.folders.items() if name in known
-        ]
+        found = []
+        for name, results in self.folders.items():
+            if name in known:
+                try:
+                    found.append(judge_protocol(name, results))
+                except UserError as error:  # one scale's mistake does not keep the others back
+                    note(f"{name} is left out: {error}")
+        return found
 
     @cached_property
     def claims(self) -> pd.DataFrame:
@@ -197,7 +205,11 @@ def load_results(folder: str | Path, protocol: str | None = None) -> LoadedResul
         # Finished runs come first: of one that failed and then succeeded, the success counts.
         by_name = {record.name: record for record in reversed(records)}
         for _, record in sorted(by_name.items()):
-            keys = _keys(record, results)
+            try:
+                keys = _keys(record, results)
+            except UserError as error:
+                unsound[f"{results.folder.name}/{record.name}"] = str(error)
+                continue
             runs.append(keys | _run(record))
             if record.status == "done":
                 epochs += [keys | row for row in results.epochs(record)]
@@ -235,6 +247,7 @@ def _keys(record: Record, results: Results) -> dict[str, Any]:
         "width": net.setting.width,
         "depth": net.depth,
         "residual": net.residual,
+        "variant": net.variant,
         "seed": record.configuration["seed"],
     }
 
