@@ -19,6 +19,8 @@ SCALES: dict[str, list[tuple[str, int | None, tuple[Role, ...]]]] = {
     # `cifar10` is the same nets, trained longer.
     "cuda": [("cifar10-short", None, ("base", "deep"))],
 }
+# The scale of the committed evidence, for what is measured at one alone.
+EVIDENCE = {"cpu": SCALES["cpu"][1], "cuda": SCALES["cuda"][0]}
 # More nets of which the cost of cardinality alone is measured: ablation, protocol and roles.
 MORE: dict[str, list[tuple[str, str, tuple[Role, ...]]]] = {
     "cpu": [("residual", "quick", ("residual",)), ("residual", "cifar10-small", ("residual",))],

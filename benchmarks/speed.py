@@ -42,7 +42,7 @@ from benchmarks.measure import (
 )
 from benchmarks.neighbours import side_by_side
 from benchmarks.report import write
-from benchmarks.scales import MORE, SCALES, WORKERS, runs, where
+from benchmarks.scales import EVIDENCE, MORE, SCALES, WORKERS, runs, where
 from benchmarks.variants import variants
 from cardinality.data.device import batches
 from cardinality.data.folders import ClassFolders
@@ -88,8 +88,9 @@ def whole_steps(machine: Machine) -> Iterator[Measurement]:
     for protocol, batch, roles in SCALES[machine.device]:
         for role in roles:
             of_depth = runs(machine, protocol, role, batch)
-            # A step of the plain loop takes seconds there, so only the ends of the row.
-            for run in (of_depth[0], of_depth[-1]) if protocol == "cifar10" else of_depth:
+            # Others' steps take long there, so only the ends of the row.
+            ends = protocol == "cifar10" or (role != "base" and machine.device == "cpu")
+            for run in (of_depth[0], of_depth[-1]) if ends else of_depth:
                 images = made_images(run)
                 makers: dict[str, Maker] = {
                     "suite": partial(suite, run, images),
@@ -126,13 +127,10 @@ def cardinality(machine: Machine) -> Iterator[Measurement]:
 
 def paths(machine: Machine) -> Iterator[Measurement]:
     """A step on images at hand, with all of the fast paths, without each and without any."""
-    scales = SCALES[machine.device][:2] if machine.device == "cpu" else SCALES["cuda"][:1]
-    for protocol, batch, _ in scales:
-        both = runs(machine, protocol, "base", batch)
-        for run in (both[0], both[-1]):
-            yield from in_turns(
-                where("paths", protocol, run), variants(run, machine), machine.device
-            )
+    protocol, batch, _ = EVIDENCE[machine.device]
+    both = runs(machine, protocol, "base", batch)
+    for run in (both[0], both[-1]):
+        yield from in_turns(where("paths", protocol, run), variants(run, machine), machine.device)
 
 
 # --- input and memory --------------------------------------------------------------------------
@@ -216,16 +214,16 @@ def memory(machine: Machine) -> Iterator[Measurement]:
 
 def runs_side_by_side(machine: Machine) -> Iterator[Measurement]:
     """Images a second of the whole machine, shared in different ways."""
-    for protocol, batch, roles in SCALES[machine.device][: 2 if machine.device == "cpu" else 1]:
-        of_depth = runs(machine, protocol, roles[0], batch)
-        for run in (of_depth[0], of_depth[-1]):
-            of = where("side by side", protocol, run)
-            for name, kind, each, count in ways(machine, run):
-                try:
-                    rate = side_by_side(kind, each, count)
-                    yield single(of, name, "images/s", rate)
-                except Exception as error:  # one that does not fit is a finding
-                    yield failed(of, name, "images/s", error)
+    protocol, batch, roles = EVIDENCE[machine.device]
+    of_depth = runs(machine, protocol, roles[0], batch)
+    for run in (of_depth[0], of_depth[-1]):
+        of = where("side by side", protocol, run)
+        for name, kind, each, count in ways(machine, run):
+            try:
+                rate = side_by_side(kind, each, count)
+                yield single(of, name, "images/s", rate)
+            except Exception as error:  # one that does not fit is a finding
+                yield failed(of, name, "images/s", error)
 
 
 def ways(machine: Machine, run: Run) -> list[tuple[str, str, Run, int]]:
@@ -248,7 +246,8 @@ COMMANDS = {
     "plan table3": "plan table3 --device cpu",
     "table2": "run table2 --device cpu",
     "render table3": "render table3 --protocol cifar10-small",
-    "a finished table3": "run table3 --protocol cifar10-small --show-committed --device cpu",
+    "a finished table3": "run table3 --protocol cifar10-small --depth base --show-committed"
+    " --device cpu",
 }
 
 
