@@ -39,8 +39,8 @@ from cardinality.training.weights import load_weights, net_with
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL, sitting
 
 pytestmark = [pytest.mark.faults, pytest.mark.filterwarnings("default")]
-# A third of the inputs where FAULTS=sample, as in CI.
-PART = 3 if os.environ.get("FAULTS") == "sample" else 1
+# A sixth of the inputs where FAULTS=sample, as in CI.
+PART = 6 if os.environ.get("FAULTS") == "sample" else 1
 
 # What is put in the place of something or between two things.
 NASTY = [
