@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from cardinality.experiment.grid import make_plan
-from cardinality.experiment.run import digest
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from tests.cli.conftest import Call
-from tests.report.made_runs import falling, put
+from tests.report.made_runs import falling, of_a_later_net, put
 from tests.tiny import TINY_ABLATION
 
 
@@ -147,11 +146,7 @@ def test_a_net_that_cannot_be_built_here_stops_no_comparison(
 ) -> None:
     """As a later version's might be."""
     one = next((root / "cifar10-small" / "runs").glob("32x4d-depth11-seed0-*"))
-    content = json.loads((one / "run.json").read_text())
-    content["configuration"]["net"]["later"] = "option"
-    content["name"] = f"later-{digest(content['configuration'])}"
-    (one / "run.json").write_text(json.dumps(content))
-    one.rename(one.with_name(content["name"]))
+    of_a_later_net(one)
     status, out, err = call("compare", str(root), str(root), "--margin", "0.5")
     assert (status, err) == (0, "")
     assert "| 32x4d, depth 11, later option |" in out

@@ -1,13 +1,15 @@
 """Records with made figures of a stated size, and with the bits that sum to them."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cardinality.data.images import Identity
 from cardinality.experiment.plan import Plan
-from cardinality.experiment.run import Run
+from cardinality.experiment.run import Run, digest
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
 from cardinality.results.images import Correct, TestImages, checksum
@@ -60,6 +62,26 @@ def put(plan: Plan, results: Results, error: Error = falling) -> None:
     labels = tuple(number % 10 for number in range(IMAGES))
     images = TestImages(classes=tuple("abcdefghij"), labels=labels, sources=sources)
     images.write(results.images(DATA))
+
+
+def configured_otherwise(folder: Path, configuration: dict[str, Any]) -> str:
+    """Give a run's record another configuration and the name that follows from it.
+
+    Returns:
+        The name, which its folder has, too.
+    """
+    content = json.loads((folder / "run.json").read_text())
+    content |= {"configuration": configuration, "name": f"other-{digest(configuration)}"}
+    (folder / "run.json").write_text(json.dumps(content))
+    folder.rename(folder.with_name(content["name"]))
+    return str(content["name"])
+
+
+def of_a_later_net(folder: Path) -> str:
+    """Make a run one of a net that cannot be built here; see `configured_otherwise`."""
+    configuration = json.loads((folder / "run.json").read_text())["configuration"]
+    configuration["net"]["later"] = "option"
+    return configured_otherwise(folder, configuration)
 
 
 def _write(run: Run, results: Results, correct: Correct, diverged: bool) -> None:

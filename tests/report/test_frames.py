@@ -12,11 +12,10 @@ import pytest
 from cardinality import UserError, load_results
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
-from cardinality.experiment.run import digest
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
 from cardinality.results.images import TestImages
-from tests.report.made_runs import put
+from tests.report.made_runs import of_a_later_net, put
 
 
 @pytest.fixture
@@ -89,15 +88,11 @@ def test_nets_that_differ_by_an_option_are_told_apart(tmp_path: Path, machine: M
 
 def test_a_net_that_cannot_be_built_here_is_left_out_and_said(made: Path) -> None:
     one = next((made / "tiny" / "runs").glob("*"))
-    content = json.loads((one / "run.json").read_text())
-    content["configuration"]["net"]["later"] = "option"
-    content["name"] = f"later-{digest(content['configuration'])}"
-    (one / "run.json").write_text(json.dumps(content))
-    one.rename(one.with_name(content["name"]))
+    name = of_a_later_net(one)
     loaded = load_results(made)
     assert len(loaded.runs) == 1
     (problem,) = loaded.unsound.items()
-    assert problem[0] == f"tiny/{content['name']}"
+    assert problem[0] == f"tiny/{name}"
     assert "no net of ours" in problem[1]
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan
-from cardinality.experiment.run import digest
 from cardinality.results.folder import Results
+from tests.report.made_runs import configured_otherwise
 
 Put = Callable[..., None]
 
@@ -115,15 +115,12 @@ def test_a_record_that_lacks_what_every_run_has_is_unsound(
     results = Results(tmp_path)
     put_records(tiny, results)
     one = tmp_path / "runs" / tiny.runs()[0].name
-    content = json.loads((one / "run.json").read_text())
-    kept = {k: v for k, v in content["configuration"].items() if k != key}
-    content["configuration"] = kept if value is None else kept | {key: value}
-    content["name"] = f"other-{digest(content['configuration'])}"
-    (one / "run.json").write_text(json.dumps(content))
-    one.rename(one.with_name(content["name"]))
+    whole = json.loads((one / "run.json").read_text())["configuration"]
+    kept = {k: v for k, v in whole.items() if k != key}
+    name = configured_otherwise(one, kept if value is None else kept | {key: value})
     records, unsound = results.read_all()
-    assert (len(records), [*unsound]) == (1, [content["name"]])
-    assert f"configuration.{key}" in unsound[content["name"]]
+    assert (len(records), [*unsound]) == (1, [name])
+    assert f"configuration.{key}" in unsound[name]
 
 
 def test_a_damaged_list_of_epochs_gets_one_line(
