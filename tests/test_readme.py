@@ -262,12 +262,16 @@ def test_the_figures_are_those_of_the_committed_records(
 
 def test_what_is_said_of_resnets_nets_is_so() -> None:
     runs = load_results(ROOT / "results", "resnet-cifar10-small").runs
-    ends = runs[runs.variant.isin(["basic", "basic, shortcut A"])]
+    ends = runs[~runs.residual | (runs.variant == "basic, shortcut A")]
     errors = ends.groupby(["residual", "depth"]).top1_error.mean()
     said = "{:.1f} and\n{:.1f} % without shortcuts, {:.1f} and {:.1f} % with them"
     values = [errors[residual, depth] for residual in (False, True) for depth in (20, 56)]
     assert said.format(*values) in (ROOT / "docs" / "log.md").read_text()
     assert f"the plain net of 56 errs by {errors[False, 56]:.0f} %" in RESULTS
+    types = runs[runs.residual & (runs.depth == 56)].groupby("variant").top1_error.mean()
+    a, b, c = (types[name] for name in ("basic, shortcut A", "basic", "basic, shortcut C"))
+    assert abs(a - b) < 1
+    assert f"end some {c - (a + b) / 2:.0f} points behind\n  types A and B" in RESULTS
     means = pd.read_csv(
         ROOT / "results/resnet-cifar10-small/plots/resnet-table6-responses.csv"
     ).groupby(["shortcuts", "depth"]).deviation.mean()  # fmt: skip
