@@ -134,7 +134,13 @@ def test_two_results_of_which_one_diverged_are_not_the_same(
     assert f"{told} (seed 3, 4)." in out
     _, out, _ = call("compare", c, a, "--margin", "0.5", "--json")  # nothing of it is finished
     (found,) = json.loads(out)
-    assert (found["decision"], found["cells"]) == ("differs", [])
+    assert (found["decision"], found["cells"], found["left_out"]) == ("differs", [], [0, 0])
+    _, out, _ = call("compare", c, a, "--margin", "0.5")
+    assert "nothing is compared" not in out
+    other = plan.with_numerics(replace(plan.runs()[0].numerics, threads=2))
+    put(other, Results(tmp_path / "a" / "cifar10-small"), lambda run: -1 if run.seed else None)
+    _, out, _ = call("compare", c, a, "--margin", "0.5")
+    assert "B: 10 runs of other code, numerics or images left out." in out
     assert set(map(tuple, found["diverged_on_one_side"].values())) == {(0, 1, 2, 3, 4)}
     _, out, _ = call("compare", b, b, "--margin", "0.5")
     assert "# cifar10-small: **identical**" in out

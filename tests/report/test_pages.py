@@ -5,6 +5,7 @@ import csv
 import hashlib
 import http.client
 import re
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.places import PROTOCOLS, command
@@ -234,22 +236,65 @@ def test_where_nothing_has_run_the_page_says_what_to_type(protocol: Path, result
     first, changed = write_report(results, "made")
     assert first == results / "made/index.html"
     assert first in changed
-    assert "cardinality run table3 --protocol made" in first.read_text()
+    assert "make table3 PROTOCOL=made" in first.read_text()
     assert "make table3" in (results / "index.html").read_text()
-    assert "cardinality run table3 --protocol made" in (results / "made/report.md").read_text()
+    assert "make table3 PROTOCOL=made" in (results / "made/report.md").read_text()
     assert not overview_of(results).pages
 
 
 def test_make_is_said_where_there_is_its_makefile(
-    protocol: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert command("table3", "my scale.yaml").endswith("run table3 --protocol 'my scale.yaml'")
-    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(ROOT))
+    monkeypatch.chdir(ROOT)
     assert command("table3", "quick") == "make table3 PROTOCOL=quick"
     assert command("elsewhere/own.yaml", "quick").startswith("cardinality run elsewhere/own.yaml ")
     asked = ["make", "--dry-run", "table3", "resnet-table6", "PROTOCOL=quick"]
     told = subprocess.run(asked, cwd=ROOT, capture_output=True, check=True, text=True).stdout
     assert told.count("cardinality run ") == 2
+
+
+def test_make_is_not_said_of_a_table_that_is_called_as_a_task_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ablations").mkdir()
+    for name in ("clean", "test-slurm", "mine"):
+        (tmp_path / "ablations" / f"{name}.yaml").touch()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    monkeypatch.setattr(workspace, "shipped", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert command("mine", "quick") == "make mine PROTOCOL=quick"
+    for name in ("clean", "test-slurm"):
+        assert command(name, "quick") == f"cardinality run {name} --protocol quick"
+
+
+def test_each_verdict_stands_under_its_scale(
+    protocol: Path, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two scales that ask for other claims."""
+    put(plan_of("table3", protocol), Results(results / "made"))
+    few = protocol.with_name("few.yaml")
+    few.write_text("based_on: quick\ntitle: Few\nseeds: 3\ntraining: {epochs: 2}\n")
+    put(plan_of("table3", few), Results(results / "few"))
+    write_report(results)
+    over = overview_of(results)
+    assert [page.protocol for page in over.pages] == ["few", "made"]
+    asked = {page.protocol: {claim.name for claim in page.claims} for page in over.pages}
+    assert asked["few"] < asked["made"]
+    rows = [
+        line.split("|")[-3:-1]
+        for line in (results / "comparison.md").read_text().splitlines()
+        if line.count("|") == 5
+    ][2:]
+    assert [row[0].strip() for row in rows].count("–") == len(asked["made"] - asked["few"])
+    for name in ("index.html", "comparison.html"):
+        matrix = (
+            (results / name).read_text().partition('class="matrix"')[2].partition("</table>")[0]
+        )
+        for row in matrix.partition("<tbody>")[2].split("</tr>")[:-1]:
+            assert row.count("<td") == 3
+            assert "made/index.html" not in row.split("<td")[2]
 
 
 def test_a_protocol_that_is_not_there_is_one_line(protocol: Path, results: Path) -> None:
@@ -452,6 +497,10 @@ def test_what_has_not_begun_shares_its_runs_with_what_has(protocol: Path, result
 def test_a_scale_at_which_nothing_trains_has_a_page(protocol: Path, results: Path) -> None:
     protocol.write_text(protocol.read_text() + "ablations: [table2]\n")
     first, _ = write_report(results, "made")
-    text = first.read_text()
-    assert "Table 2" in text
-    assert "0 of 0 runs" not in text
+    assert "Table 2" in first.read_text()
+    assert "make table2 PROTOCOL=made" in first.read_text()
+    # Also where there are records, of what it trained once.
+    put(make_plan("table3", "cifar10-small", MACHINE, 1), Results(results / "made"))
+    write_report(results, "made")
+    for name in ("index.html", "report.md"):
+        assert "Nothing is trained at this scale." in (results / "made" / name).read_text()

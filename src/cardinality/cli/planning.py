@@ -114,8 +114,8 @@ def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -
 
     from cardinality.execution.probe import rate
     from cardinality.report.detect import demands, page
+    from cardinality.report.judged import folders_of
     from cardinality.results.estimate import duration, estimate
-    from cardinality.results.folder import Results
 
     if not 0 < points < 100:
         raise UserError(f"--detect {points:g}: allowed are points above 0 and below 100")
@@ -124,8 +124,7 @@ def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -
             f"--detect: {plan.ablation_name} is arithmetic; allowed: a table that trains"
         )
     root = found.folder.parent
-    folders = [Results(path) for path in sorted(root.glob("*")) if (path / "runs").is_dir()]
-    others = [results for results in folders if results.folder.name != plan.protocol_name]
+    others = [each for each in folders_of(root) if each.folder.name != plan.protocol_name]
     wanted = demands(plan, points, found, others)
     jobs = jobs_here(plan, found, machine)
     # What nothing is known of is measured once, not for every line.

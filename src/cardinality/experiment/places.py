@@ -43,14 +43,21 @@ def find(name: str, place: str) -> Path:
 def command(ablation: str, protocol: str) -> str:
     """What to type to compute a table, from the two as `typed` gives them.
 
-    It is make where the user's folder is the suite's own and has the ablation, as its Makefile
-    then has it, too.
+    It is make where the current folder is the suite's own, whose Makefile has every ablation but
+    one that is called as a task of it, such as ``clean``.
     """
-    root = workspace.workspace()
-    own = (root / "Makefile").is_file() and root.samefile(workspace.shipped())
-    if own and (root / ABLATIONS / f"{ablation}.yaml").is_file():
+    here = Path()
+    own = (here / "Makefile").is_file() and here.samefile(workspace.shipped())
+    if own and (here / ABLATIONS / f"{ablation}.yaml").is_file() and ablation not in _tasks(here):
         return f"make {ablation} PROTOCOL={shlex.quote(protocol)}"
     return shlex.join(["cardinality", "run", ablation, "--protocol", protocol])
+
+
+def _tasks(root: Path) -> list[str]:
+    """What else a Makefile does: the words of its ``TASKS``."""
+    text = (root / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    stated = re.search(r"^TASKS := (.*)$", text, re.MULTILINE)
+    return stated[1].split() if stated else []
 
 
 def typed(path: Path, place: str) -> str:

@@ -113,7 +113,7 @@ def _lines(plan: Plan, panel: Panel, epochs: Epochs) -> Iterator[pd.DataFrame]:
         name = _line_name(plan, entry, len(depths) > 1)
         runs = [epochs[run.name] for run in entry.runs if run.name in epochs]
         rows = []
-        for same in zip(*runs, strict=True):
+        for same in zip(*runs, strict=False):  # one that was cut short ends its mean
             means = [fmean(epoch[key] for epoch in same) for key in ("train_error", "top1_error")]
             of = (panel.title, depth, name, len(runs), int(same[0]["epoch"]))
             rows.append((*of, *means))

@@ -108,7 +108,7 @@ def _missing(plan: Plan, needed: Needed, results: Results) -> Iterator[Run]:
 def page(plan: Plan, points: float, found: Sequence[Demand], time: Time) -> str:
     """All of it as a table, with what it was planned with."""
     if not found:
-        return "Nothing is compared: no two nets of this table are trained at this scale."
+        return "Nothing is compared: of no difference of this table both nets are trained here."
     lines = [_line(plan, demand, time) for demand in found]
     notes = [
         f"Seeds for a power of {100 * POWER:.0f} % to find a difference of {points:g} (points; of a"

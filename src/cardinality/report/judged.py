@@ -120,10 +120,12 @@ def borrowed(others: Sequence[Results]) -> list[Runs]:
     found = []
     for results in others:
         try:
-            plans = plans_of(results.folder.name)
+            possible, _ = possible_plans(results.folder.name, ANY)
         except UserError:
             continue
-        found.append(runs_of(plans, results))
+        plans = [plan for plan in possible if plan.ablation.trains]
+        if plans:
+            found.append(runs_of(plans, results))
     return found
 
 

@@ -129,12 +129,12 @@ def _side(folder: Path) -> Side:
     records, unsound = Results(folder).read_all()
     ended = [record for record in records if record.status != "failed"]
     done = [record for record in ended if record.status == "done"]
-    kinds = Counter(_kind(record) for record in done or ended)
+    known = [record for record in ended if record.data_checksum]
+    kinds = Counter(_kind(record) for record in done or known or ended)
     usual = max(kinds, key=lambda kind: (kinds[kind], kind[0], astuple(kind[1])), default=None)
     chosen = [record for record in ended if usual is not None and _alike(record, usual)]
     data = "" if usual is None else usual[2]
-    taken = kinds[usual] if usual is not None else 0
-    return Side(folder, _outcomes(chosen), kinds.total() - taken, len(unsound), data)
+    return Side(folder, _outcomes(chosen), len(ended) - len(chosen), len(unsound), data)
 
 
 def _kind(record: Record) -> Kind:
@@ -238,18 +238,19 @@ def _told(over: Estimate) -> str:
 
 def _notes(found: Twice) -> list[str]:
     notes = []
-    if not found.sameness.cells:
+    same = found.sameness
+    if not (same.cells or same.apart or same.lost):
         notes.append("No net of one recipe has a common seed in both: nothing is compared.")
     if found.first.data != found.second.data and found.first.data and found.second.data:
         notes.append("**The images are others**, so that more differs than machine or code.")
-    if found.sameness.apart:
-        seeds = _seeds(found, found.sameness.apart)
+    if same.apart:
+        seeds = _seeds(found, same.apart)
         notes.append(f"**Diverged on one side and ended with an error on the other**: {seeds}.")
-    if found.sameness.lost:
-        notes.append(f"Diverged on both sides: {_seeds(found, found.sameness.lost)}.")
+    if same.lost:
+        notes.append(f"Diverged on both sides: {_seeds(found, same.lost)}.")
     for letter, side, only in (
-        ("A", found.first, found.sameness.only_first),
-        ("B", found.second, found.sameness.only_second),
+        ("A", found.first, same.only_first),
+        ("B", found.second, same.only_second),
     ):
         if only:
             notes.append(f"Only in {letter}, or without a common seed: {_listed(found, only)}.")

@@ -108,12 +108,12 @@ class _Data(_Part):
 
 
 class _Configuration(_Part):
-    revision: Annotated[int, Field(ge=1)]
+    revision: Annotated[int, Field(ge=1, lt=2**31)]
     net: _Net
     data: _Data
     training: dict[str, Any]
     numerics: Numerics
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]  # as far as torch seeds, and a frame's columns
 
 
 _NUMERICS = TypeAdapter(Numerics)

@@ -79,7 +79,7 @@ def page_of(gathered: Gathered) -> Page:
         groups=groups_of(gathered),
         absent=absent_of(gathered),
         left_out=left_out_of(gathered),
-        commands=commands_of(gathered.tables),
+        commands=commands_of([*(table.plan for table in gathered.tables), *gathered.arithmetic]),
     )
 
 
@@ -100,9 +100,9 @@ def _seeds(tables: Sequence[TableRead]) -> str:
     return f"{counts[0]} to {counts[-1]} seeds" if len(counts) > 1 else plural(counts[0], "seed")
 
 
-def commands_of(tables: Sequence[TableRead]) -> tuple[tuple[str, str], ...]:
+def commands_of(plans: Sequence[Plan]) -> tuple[tuple[str, str], ...]:
     """What to type for each table, with what it answers."""
-    return tuple((command(*table.plan.typed), table.plan.ablation.title) for table in tables)
+    return tuple((command(*plan.typed), plan.ablation.title) for plan in plans)
 
 
 # --- claims ----------------------------------------------------------------------------------
@@ -296,21 +296,19 @@ def _waiting(name: str, given: str, claims: Claims) -> tuple[str, str, str]:
 
 
 def _across(pages: Sequence[Page]) -> tuple[Across, ...]:
-    """Each claim with its verdict at every scale."""
-    found: dict[str, list[tuple[str, ClaimLine]]] = {}
-    for page in pages:
-        for claim in page.claims:
-            found.setdefault(claim.name, []).append((page.protocol, claim))
+    """Each claim with its verdict at every scale, in the order of the scales."""
+    asked = {page.protocol: {claim.name: claim for claim in page.claims} for page in pages}
+    found = {name: claim for claims in asked.values() for name, claim in claims.items()}
     return tuple(
         Across(
             name,
-            lines[0][1].text,
-            lines[0][1].table,
-            next((line.paper for _, line in lines if line.paper is not None), None),
-            lines[0][1].unit,
-            tuple(lines),
+            claim.text,
+            claim.table,
+            next((c[name].paper for c in asked.values() if name in c and c[name].paper), None),
+            claim.unit,
+            tuple((protocol, claims.get(name)) for protocol, claims in asked.items()),
         )
-        for name, lines in found.items()
+        for name, claim in found.items()
     )
 
 

@@ -63,6 +63,8 @@ def _lead(page: Page) -> str:
         return "\n".join(
             ["**Nothing has been run at this scale yet.** To compute a table:", "", *lines]
         )
+    if not page.asked:
+        return f"Nothing is trained at this scale. {plain(page.data)}."
     counts = ", ".join(
         f"{count} {decision}" + (f" ({words})" if words else "")
         for decision, count, final in tally(page.claims)
@@ -285,7 +287,10 @@ def comparison_markdown(over: Overview) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict(claim: ClaimLine) -> str:
+def _verdict(claim: ClaimLine | None) -> str:
+    """A claim's verdict at a scale; nothing where that does not ask it."""
+    if claim is None:
+        return say.DASH
     if claim.decision == "not run":
         return claim.decision
     effect, pairs = say.interval(claim.effect, 2), say.plural(claim.effect.pairs, "pair")

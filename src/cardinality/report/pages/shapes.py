@@ -373,14 +373,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Across:
-    """One claim at every scale: a verdict's line for each protocol that has begun."""
+    """One claim at every scale that has begun; no line where a scale does not ask it."""
 
     name: str
     text: str
     table: str
     paper: float | None
     unit: str
-    lines: tuple[tuple[str, ClaimLine], ...]
+    lines: tuple[tuple[str, ClaimLine | None], ...]
 
 
 @dataclass(frozen=True)
@@ -391,7 +391,7 @@ class Overview:
         pages: of the protocols that have begun.
         waiting: name, title and what to type, of those that have not.
         unknown: folders in results/ of which no protocol is found.
-        broken: protocols whose files cannot be read, or of whose tables none is there.
+        broken: protocols of which a file is wrong, or no table can be planned.
         claims: each at every scale.
         figures: differences at every scale beside the paper's.
     """
