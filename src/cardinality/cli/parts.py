@@ -1,6 +1,5 @@
 """A table that is computed in parts, each shown as soon as it is there."""
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -95,7 +94,7 @@ def _named(runs: "Sequence[Run]") -> str:
 def next_command(plan: "Plan", by_make: bool) -> str:
     """The one command that is worth typing after a table is there, if its scale names one."""
     from cardinality.experiment.grid import make_plan
-    from cardinality.experiment.places import command
+    from cardinality.experiment.places import by_hand, command
     from cardinality.report.recorded import ANY
 
     name, following = plan.typed[0], plan.protocol.next
@@ -105,6 +104,5 @@ def next_command(plan: "Plan", by_make: bool) -> str:
         there = make_plan(name, following, ANY)
     except UserError:  # that scale cannot have this table, or is not here
         return ""
-    by_hand = shlex.join(["cardinality", "run", name, "--protocol", following])
-    typed = command(name, following) if by_make else by_hand
+    typed = (command if by_make else by_hand)(name, following)
     return f"Next ({line(there.protocol.title)}): {typed}\n"

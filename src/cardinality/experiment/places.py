@@ -7,10 +7,12 @@ from pathlib import Path
 
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
-from cardinality.common.files import look
+from cardinality.common.files import look, read_text
 
 # Where ablations and protocols lie, below a workspace.
 ABLATIONS, PROTOCOLS = "ablations", "ablations/protocols"
+# Bytes that the suite's Makefile may have, for its tasks to be read.
+MAKEFILE = 2**20
 
 
 def find(name: str, place: str) -> Path:
@@ -50,12 +52,17 @@ def command(ablation: str, protocol: str) -> str:
     own = (here / "Makefile").is_file() and here.samefile(workspace.shipped())
     if own and (here / ABLATIONS / f"{ablation}.yaml").is_file() and ablation not in _tasks(here):
         return f"make {ablation} PROTOCOL={shlex.quote(protocol)}"
+    return by_hand(ablation, protocol)
+
+
+def by_hand(ablation: str, protocol: str) -> str:
+    """The same where there is no make."""
     return shlex.join(["cardinality", "run", ablation, "--protocol", protocol])
 
 
 def _tasks(root: Path) -> list[str]:
     """What else a Makefile does: the words of its ``TASKS``."""
-    text = (root / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    text = read_text(root / "Makefile", MAKEFILE).replace("\\\n", " ")
     stated = re.search(r"^TASKS := (.*)$", text, re.MULTILINE)
     return stated[1].split() if stated else []
 

@@ -69,20 +69,15 @@ class Plan:
         Raises:
             UserError: there are none, with what there is.
         """
-        wanted = self._wanted(only)
-        chosen = {
-            run.name
-            for entry in self.entries
-            for run in entry.runs
-            if wanted in (None, entry.row.setting, entry.row.label, run.net)
-            and role in (None, entry.role, entry.role.partition(" ")[0])
-            and seed in (None, run.seed)
-        }
+        chosen = self.chosen(only, role, seed)
         asked = (only, role, seed) != (None, None, None)
         if self.ablation.trains and asked and not chosen:
-            settings = dict.fromkeys(str(entry.row.setting) for entry in self.entries)
-            rows = ", ".join([*settings, *(f'"{label}"' for label in self._labels())])
-            roles = ", ".join(dict.fromkeys(entry.role for entry in self.entries))
+            # Lines that are only counted are no answer, but where there is no other.
+            lines = [entry for entry in self.entries if entry.runs] or self.entries
+            settings = dict.fromkeys(str(entry.row.setting) for entry in lines)
+            labels = dict.fromkeys(f'"{entry.row.label}"' for entry in lines if entry.row.label)
+            rows = ", ".join([*settings, *labels])
+            roles = ", ".join(dict.fromkeys(entry.role for entry in lines))
             like = f" as {only!r}" if only is not None else ""
             raise UserError(
                 f"{self.ablation_name} has no such run{like}; allowed: --only {rows}, or a net as"
@@ -90,18 +85,28 @@ class Plan:
             )
         return [run for run in self.runs() if run.name in chosen]
 
+    def chosen(
+        self, only: str | None = None, role: str | None = None, seed: int | None = None
+    ) -> set[str]:
+        """The names of the runs that `select` finds; there may be none."""
+        wanted = self._wanted(only)
+        return {
+            run.name
+            for entry in self.entries
+            for run in entry.runs
+            if wanted in (None, entry.row.setting, entry.row.label, run.net)
+            and role in (None, entry.role, entry.role.partition(" ")[0])
+            and seed in (None, run.seed)
+        }
+
     def _wanted(self, only: str | None) -> str | Setting | None:
         """The label, the setting or the net that a word stands for."""
-        if only is None or only in self._labels():
+        if only is None or only in {entry.row.label for entry in self.entries}:
             return only
         try:
             return Setting.parse(only)
         except UserError:
             return only
-
-    def _labels(self) -> list[str]:
-        labels = dict.fromkeys(entry.row.label for entry in self.entries)
-        return [label for label in labels if label is not None]
 
     def _seeds_in_words(self) -> str:
         seeds = [run.seed for entry in self.entries for run in entry.runs]

@@ -42,6 +42,7 @@ def write(judged: Judged, form: Form = "markdown") -> tuple[str, list[Path]]:
     files = [folder / "claims.md"]
     write_text(files[0], page)
     if not judged.verdicts:
+        _drop_stale(judged)
         return page, files
     files.append(folder / "claims.csv")
     canvas.write_csv(files[1], as_data(judged))
@@ -55,6 +56,14 @@ def write(judged: Judged, form: Form = "markdown") -> tuple[str, list[Path]]:
         files.append(folder / "agreement.csv")
         canvas.write_csv(files[-1], runs)
     return page, files + _classes(judged)
+
+
+def _drop_stale(judged: Judged) -> None:
+    """Remove what was written beside the page when the scale still asked for claims."""
+    folder, plots = judged.results.folder, judged.results.plots
+    stale = [folder / name for name in ("claims.csv", "claims.tex", "agreement.csv")]
+    for path in (*stale, *plots.glob("claims.*"), *plots.glob("*-classes.*")):
+        path.unlink(missing_ok=True)
 
 
 def _latex(judged: Judged) -> str:
@@ -199,9 +208,12 @@ def write_overview(everything: Sequence[Judged], folder: Path) -> tuple[str, lis
         The page, and the files.
     """
     page = claims_page.overview(everything)
-    files = [folder / "claims.md", folder / "claims.csv"]
-    write_text(files[0], page)
+    text, table = folder / "claims.md", folder / "claims.csv"
+    write_text(text, page)
     frames = [as_data(judged) for judged in everything]
     data = [row for frame in frames for row in frame.to_dict("records")]
-    canvas.write_csv(files[1], pd.DataFrame(data))
-    return page, files
+    if not data:
+        table.unlink(missing_ok=True)
+        return page, [text]
+    canvas.write_csv(table, pd.DataFrame(data))
+    return page, [text, table]

@@ -40,8 +40,10 @@ def panels_of(plan: Plan) -> list[Panel]:
         title = f"depth {entry.architecture.depth}"
         if len(depths) > 1:
             title = "with shortcuts" if entry.row.residual else "without shortcuts"
-        # A net that stands at two roles of one depth is one line.
-        groups.setdefault(title, {}).setdefault(entry.architecture, entry)
+        # A net that stands at two roles of one depth is one line, of the seeds that either has.
+        lines = groups.setdefault(title, {})
+        known = lines.get(entry.architecture, entry)
+        lines[entry.architecture] = max(known, entry, key=lambda each: len(each.runs))
     return [
         panel
         for title, entries in groups.items()

@@ -163,6 +163,8 @@ class LoadedResults:
         found = {}
         for results in self.folders.values():
             for record in results.finished():
+                if f"{results.folder.name}/{record.name}" in self.unsound:
+                    continue
                 correct = results.correct(record)
                 if correct is not None:
                     found[record.name] = correct.right

@@ -77,13 +77,18 @@ def plans_of(protocol: str) -> list[Plan]:
     Raises:
         UserError: there is no such protocol, or no table trains at it.
     """
-    plans, left_out = possible_plans(protocol, ANY)
+    plans, left_out = _trained(protocol)
     for name, why in left_out.items():
         note(f"{name} is left out: {why}")
-    found = [plan for plan in plans if plan.ablation.trains]
-    if not found:
+    if not plans:
         raise UserError(f"protocol {protocol}: no table trains at it; allowed: one or more")
-    return found
+    return plans
+
+
+def _trained(protocol: str) -> tuple[list[Plan], Mapping[str, str]]:
+    """The plans of the tables that train at a scale, and why it cannot have others."""
+    plans, left_out = possible_plans(protocol, ANY)
+    return [plan for plan in plans if plan.ablation.trains], left_out
 
 
 def judge_protocol(
@@ -116,17 +121,18 @@ def folders_of(root: Path) -> list[Results]:
 
 
 def borrowed(others: Sequence[Results]) -> list[Runs]:
-    """The runs of other protocols; of those whose files are not here nothing is taken."""
-    found = []
-    for results in others:
-        try:
-            possible, _ = possible_plans(results.folder.name, ANY)
-        except UserError:
-            continue
-        plans = [plan for plan in possible if plan.ablation.trains]
-        if plans:
-            found.append(runs_of(plans, results))
-    return found
+    """The runs of other protocols, as far as these can lend some."""
+    found = map(lent, others)
+    return [runs for runs in found if runs is not None]
+
+
+def lent(results: Results) -> Runs | None:
+    """The runs of one protocol, for others; nothing where its files are not here or wrong."""
+    try:
+        plans, _ = _trained(results.folder.name)
+    except UserError:
+        return None
+    return runs_of(plans, results) if plans else None
 
 
 def runs_of(plans: Sequence[Plan], results: Results) -> Runs:

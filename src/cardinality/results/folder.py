@@ -142,8 +142,9 @@ class Results:
         path = self.folder / "runs" / record.name / EPOCHS
         try:
             rows = read_epochs(path)
-            if len(rows) != record.sittings[-1].last_epoch:
-                raise ValueError(f"expected the epochs 1 to {record.sittings[-1].last_epoch}")
+            for last in (record.sittings[-1].last_epoch, record.stated_epochs or len(rows)):
+                if len(rows) != last:
+                    raise ValueError(f"expected the epochs 1 to {last}")
             _hold_to_final(record, rows)
         except UserError:
             raise

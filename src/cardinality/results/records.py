@@ -14,6 +14,7 @@ from cardinality.common.strict import Strict
 from cardinality.common.text import line
 from cardinality.data.images import Identity, Kind
 from cardinality.experiment.run import Numerics, Run, digest
+from cardinality.host.machine import Device, Precision
 from cardinality.host.provenance import Provenance
 from cardinality.results.epochs import Epoch
 
@@ -107,12 +108,25 @@ class _Data(_Part):
     name: str
 
 
+class _Training(_Part):
+    epochs: Annotated[int, Field(ge=1)] | None = None
+
+
+class _Numerics(Strict):
+    """As `Numerics`; one with a key that is not known here must not pass for one without it."""
+
+    device: Device
+    precision: Precision
+    threads: Annotated[int, Field(ge=1)]
+    fused: bool = False
+
+
 class _Configuration(_Part):
     revision: Annotated[int, Field(ge=1, lt=2**31)]
     net: _Net
     data: _Data
-    training: dict[str, Any]
-    numerics: Numerics
+    training: _Training
+    numerics: _Numerics
     seed: Annotated[int, Field(ge=0, lt=2**63)]  # as far as torch seeds, and a frame's columns
 
 
@@ -172,6 +186,12 @@ class Record(Strict):
     def numerics(self) -> Numerics:
         """The numerics that the run was computed with."""
         return _NUMERICS.validate_python(self.configuration["numerics"])
+
+    @property
+    def stated_epochs(self) -> int | None:
+        """How many epochs were configured, where these were stated and not steps."""
+        epochs: int | None = self.configuration["training"].get("epochs")
+        return epochs
 
     @property
     def provenance(self) -> Provenance | None:
@@ -264,7 +284,7 @@ def parse(path: Path) -> Record:
         UserError: it cannot be read, or is another run's than its folder's name says.
     """
     try:
-        content = json.loads(read_text(path, LARGEST_RECORD))
+        content = json.loads(read_text(path, LARGEST_RECORD), parse_int=_whole)
         # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
         record = Record.model_validate_json(json.dumps(_of_today(content)))
     except ValidationError as error:
@@ -279,6 +299,14 @@ def parse(path: Path) -> Record:
     if record.name != path.parent.name or not record.name.endswith(digest(record.configuration)):
         raise UserError(f"{path}: is the record of another run than its folder's name says")
     return record
+
+
+def _whole(text: str) -> int:
+    """A whole number of a record; none of ours, nor a frame's, is longer than 64 bits."""
+    value = int(text) if len(text) < 20 else 2**63
+    if abs(value) >= 2**63:
+        raise ValueError(f"{text[:30]}: no number of ours, which have 64 bits")
+    return value
 
 
 def _of_today(content: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,10 @@ from cardinality.analysis.claims import Claims, read_all_claims
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.ledger import Ledger
 from cardinality.analysis.outcomes import Cell
-from cardinality.analysis.planning import Needed
+from cardinality.analysis.planning import Needed, Runs
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
-from cardinality.common.notes import note
 from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.grid import possible_plans
 from cardinality.experiment.places import PROTOCOLS, command, find
@@ -254,12 +253,17 @@ def _arithmetic(plan: Plan) -> Arithmetic:
 # --- protocols side by side ------------------------------------------------------------------
 
 
-def overview_of(results: Path, extra: str | None = None) -> Overview:
+def overview_of(
+    results: Path, extra: str | None = None, runs: Sequence[Runs] | None = None
+) -> Overview:
     """The first page and the comparison: every protocol, begun or not.
+
+    One scale's mistake does not keep the others back.
 
     Args:
         results: the folder of all results.
         extra: a protocol's file that is not among the known ones.
+        runs: of all protocols, where they have been read already.
     """
     known = dict.fromkeys(workspace.names(PROTOCOLS, ".yaml"))
     names: dict[str, str] = {name: name for name in known}
@@ -267,16 +271,17 @@ def overview_of(results: Path, extra: str | None = None) -> Overview:
         names[find(extra, PROTOCOLS).stem] = extra
     folders = {path.parent.parent.parent.name for path in results.glob("*/*/*/run.json")}
     pages, waiting, broken = [], [], []
-    claims, runs = read_all_claims(), borrowed(folders_of(results))
+    claims = read_all_claims()
+    if runs is None:
+        runs = borrowed(folders_of(results))
     for name, given in names.items():
         try:
             if name in folders:
                 pages.append(page_of(gather(given, results, claims, runs)))
             else:
                 waiting.append(_waiting(name, given, claims))
-        except UserError as error:  # one scale's mistake does not keep the others back
-            note(f"{name} has no page: {error}")
-            broken.append(name)
+        except UserError as error:
+            broken.append((name, str(error)))
     return Overview(
         tuple(pages),
         tuple(waiting),

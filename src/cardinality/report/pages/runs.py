@@ -81,8 +81,9 @@ def command(table: TableRead, entry: Entry, run: Run | None, status: Status) -> 
     """
     plan = table.plan
     name, scale = plan.typed
-    words = ["cardinality", "run", name, "--protocol", scale, "--only", _only(plan, entry)]
-    words += ["--depth", entry.role.removesuffix(" layers")]
+    role = entry.role.removesuffix(" layers")
+    words = ["cardinality", "run", name, "--protocol", scale]
+    words += ["--only", _only(plan, entry, role), "--depth", role]
     if run is not None:
         words += ["--seed", str(run.seed)]
     if run is not None and status in ("done", "diverged"):
@@ -92,14 +93,14 @@ def command(table: TableRead, entry: Entry, run: Run | None, status: Status) -> 
     return shlex.join(words)
 
 
-def _only(plan: Plan, entry: Entry) -> str:
-    """What tells a row from the others of its depth: its setting, else its label, else its net."""
-    row = entry.row
-    alike = [each.row for each in plan.entries if each.role == entry.role]
-    if sum(each.setting == row.setting for each in alike) == 1:
-        return str(row.setting)
-    alone = row.label and sum(each.label == row.label for each in alike) == 1
-    return row.label if row.label and alone else entry.runs[0].net
+def _only(plan: Plan, entry: Entry, role: str) -> str:
+    """What selects a row alone at its depth: its setting, else its label, else its net.
+
+    A label may read like another row's setting, and then it is that row's.
+    """
+    own = {run.name for run in entry.runs}
+    words = filter(None, (str(entry.row.setting), entry.row.label))
+    return next((word for word in words if plan.chosen(word, role) == own), entry.runs[0].net)
 
 
 def _sitting(sitting: Sitting) -> SittingLine:

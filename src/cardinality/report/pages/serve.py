@@ -12,9 +12,11 @@ from pathlib import Path
 from threading import Lock
 from urllib.parse import unquote, urlsplit
 
+from cardinality.analysis.planning import Runs
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import names
 from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.report.judged import folders_of, lent
 from cardinality.report.pages.content import page_of
 from cardinality.report.pages.gathered import Gathered, gather
 from cardinality.report.pages.html import live_page, policy, progress_part
@@ -44,6 +46,7 @@ class Site:
         self.given = {} if protocol is None else {find(protocol, PROTOCOLS).stem: protocol}
         self.lock = Lock()
         self.read: dict[str, tuple[Gathered, str]] = {}
+        self.lent: dict[str, tuple[Runs | None, str]] = {}
         self.written = ""
 
     def records(self, folder: Path) -> str:
@@ -57,8 +60,18 @@ class Site:
         with self.lock:
             now = self.records(self.root)
             if now != self.written:
-                write_report(self.root, next(iter(self.given.values()), None))
+                write_report(self.root, next(iter(self.given.values()), None), self.runs())
                 self.written = now
+
+    def runs(self, apart_from: str = "") -> list[Runs]:
+        """What protocols lend, each one's records read again only where one has changed."""
+        folders = [each for each in folders_of(self.root) if each.folder.name != apart_from]
+        for results in folders:
+            name, now = results.folder.name, self.records(results.folder)
+            if name not in self.lent or self.lent[name][1] != now:
+                self.lent[name] = lent(results), now
+        found = (self.lent[results.folder.name][0] for results in folders)
+        return [runs for runs in found if runs is not None]
 
     def knows(self, protocol: str) -> bool:
         """Whether there is such a protocol, and a folder of it."""
@@ -73,7 +86,8 @@ class Site:
         now = self.records(self.root / protocol)
         with self.lock:
             if protocol not in self.read or self.read[protocol][1] != now:
-                self.read[protocol] = gather(self.given.get(protocol, protocol), self.root), now
+                given, others = self.given.get(protocol, protocol), self.runs(protocol)
+                self.read[protocol] = gather(given, self.root, others=others), now
             return self.read[protocol]
 
     def live(self, protocol: str) -> str:

@@ -391,7 +391,7 @@ class Overview:
         pages: of the protocols that have begun.
         waiting: name, title and what to type, of those that have not.
         unknown: folders in results/ of which no protocol is found.
-        broken: protocols of which a file is wrong, or no table can be planned.
+        broken: protocols of which a file is wrong, or no table can be planned, and why.
         claims: each at every scale.
         figures: differences at every scale beside the paper's.
     """
@@ -399,7 +399,7 @@ class Overview:
     pages: tuple[Page, ...]
     waiting: tuple[tuple[str, str, str], ...]
     unknown: tuple[str, ...]
-    broken: tuple[str, ...]
+    broken: tuple[tuple[str, str], ...]
     claims: tuple[Across, ...]
     figures: tuple[Figure, ...]
 

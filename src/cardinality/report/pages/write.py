@@ -2,9 +2,14 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
+from cardinality.analysis.planning import Runs
 from cardinality.common.files import written_aside
+from cardinality.common.notes import note
+from cardinality.experiment.places import PROTOCOLS, find
+from cardinality.report.judged import borrowed, folders_of
 from cardinality.report.pages.content import overview_of, page_of
 from cardinality.report.pages.gathered import gather
 from cardinality.report.pages.html import comparison_page, index_page, protocol_page
@@ -13,28 +18,37 @@ from cardinality.report.pages.shapes import Numbers, Overview, Page
 from cardinality.report.pages.wording import exact
 
 
-def write_report(results: Path, protocol: str | None = None) -> tuple[Path, list[Path]]:
+def write_report(
+    results: Path, protocol: str | None = None, runs: Sequence[Runs] | None = None
+) -> tuple[Path, list[Path]]:
     """Write every page from the records alone.
 
     Args:
         results: the folder of all results.
         protocol: a name or a file, whose page is written even if nothing has been run.
+        runs: of all protocols, where they have been read already.
 
     Returns:
         The page to open first, and the files that are other than before.
 
     Raises:
-        UserError: there is no such protocol, or a file that the pages need is wrong.
+        UserError: there is no such protocol, or a file of it is wrong; what the other protocols
+            have is written.
     """
-    over = overview_of(results, protocol)
-    changed = [path for page in over.pages for path in _write_page(results, page)]
-    first = results / "index.html"
-    if protocol is not None:
-        asked = gather(protocol, results)
-        first = results / asked.protocol / "index.html"
-        if asked.protocol not in {page.protocol for page in over.pages}:
-            changed += _write_page(results, page_of(asked))
-    return first, changed + _write_overview(results, over)
+    if runs is None:
+        runs = borrowed(folders_of(results))
+    asked = None if protocol is None else find(protocol, PROTOCOLS).stem
+    over = overview_of(results, protocol, runs)
+    for name, why in over.broken:
+        if name != asked:  # of the one that is asked for it is the error
+            note(f"{name} has no page: {why}")
+    changed = _write_overview(results, over)
+    changed += [path for page in over.pages for path in _write_page(results, page)]
+    if protocol is None or asked is None:
+        return results / "index.html", changed
+    if asked not in {page.protocol for page in over.pages}:
+        changed += _write_page(results, page_of(gather(protocol, results, others=runs)))
+    return results / asked / "index.html", changed
 
 
 def _write_page(results: Path, page: Page) -> list[Path]:
