@@ -178,12 +178,18 @@ def test_a_scale_that_asks_nothing_or_has_no_table_stops_no_other(
     assert "[silent](silent/claims.md)" in out
     nothing = "None of the paper's sentences is judged at this scale."
     assert nothing in (root / "silent" / "claims.md").read_text()
+    # What was written when it asked for more goes.
+    stale = [root / "silent" / name for name in ("claims.csv", "claims.tex", "plots/claims.png")]
+    stale[-1].parent.mkdir()
+    for path in stale:
+        path.touch()
     for form in ("markdown", "latex"):
         status, out, err = call(
             "claims", "--protocol", "silent", "--format", form, "--results", str(root)
         )
         assert (status, err) == (0, "")
         assert nothing in out
+    assert not [path for path in stale if path.exists()]
     status, out, err = call("report", "--results", str(root))
     assert (status, err.count("\n")) == (0, 1)
     assert (root / "silent" / "index.html").is_file()

@@ -207,6 +207,16 @@ def test_one_row_is_chosen_by_its_setting_or_by_its_label(machine: Machine) -> N
         plan.select("SE-Resnext")
 
 
+def test_what_is_only_counted_is_not_offered(machine: Machine) -> None:
+    """ResNet's Table 3 has deeper nets that no two cores train."""
+    plan = make_plan("resnet-table6", "resnet-cifar10-small", machine, 1)
+    counted = [entry for entry in plan.entries if not entry.runs]
+    with pytest.raises(UserError) as caught:
+        plan.select("none")
+    assert counted
+    assert not [entry for entry in counted if f'"{entry.row.label}"' in str(caught.value)]
+
+
 def test_a_row_whose_setting_and_label_others_have_is_chosen_by_its_net(machine: Machine) -> None:
     plan = make_plan("residual", "cifar10-small", machine, 1)
     for entry in plan.entries:

@@ -1,5 +1,6 @@
 """Fig. 5: training and test error by epoch, for the pairs that the paper draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -53,6 +54,15 @@ def test_curves_are_means_over_seeds() -> None:
     found = curves.data(table, made(table))
     assert set(found.n) == {5}
     assert list(found.train_error) == pytest.approx([52.0] * len(found))
+
+
+def test_a_net_at_two_roles_of_one_depth_has_the_seeds_of_either() -> None:
+    table = plan("table3", "cifar10-small")
+    base, deep = table.at("base").entries, table.at("deep").entries
+    fewer = [replace(entry, role="deep", runs=entry.runs[:2]) for entry in base]
+    for entries in ((*fewer, *base), (*base, *fewer), (*base, *deep)):
+        found = curves.data(replace(table, entries=entries), made(table))
+        assert set(found[found.depth == 11].n) == {5}
 
 
 def test_every_line_is_drawn_however_many_there_are() -> None:

@@ -94,6 +94,7 @@ def test_a_net_that_cannot_be_built_here_is_left_out_and_said(made: Path) -> Non
     (problem,) = loaded.unsound.items()
     assert problem[0] == f"tiny/{name}"
     assert "no net of ours" in problem[1]
+    assert [*loaded.right] == [*loaded.runs.run]
 
 
 def test_one_protocols_own_folder_will_do(made: Path) -> None:

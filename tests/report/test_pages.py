@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -30,6 +31,7 @@ from cardinality.report.pages.wording import interval, seeds, state
 from cardinality.report.pages.write import write_report
 from cardinality.results.epochs import Epoch, write_epochs
 from cardinality.results.folder import Results
+from cardinality.results.records import Record
 from tests.made_pages import MACHINE, NASTY, plan_of, put, write_protocol
 from tests.places import ROOT
 
@@ -404,13 +406,24 @@ def test_a_port_that_is_taken_is_one_line(served: tuple[str, int], results: Path
 
 
 def test_watching_reads_records_again_only_when_one_has_changed(
-    served: tuple[str, int], protocol: Path, results: Path
+    served: tuple[str, int], protocol: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    put(make_plan("table3", "quick", MACHINE), Results(results / "quick"))
     _, before = ask(served, "/made/progress")
     put(plan_of("table3", protocol), Results(results / "made"), keep=lambda n: n == 20)
+    read = Counter[str]()
+    read_all = Results.read_all
+
+    def counted(results: Results) -> tuple[list[Record], dict[str, str]]:
+        read[results.folder.name] += 1
+        return read_all(results)
+
+    monkeypatch.setattr(Results, "read_all", counted)
     _, after = ask(served, "/made/progress")
+    ask(served, "/made/progress")
     assert "20 of 30 runs" in before
     assert "21 of 30 runs" in after
+    assert read == {"made": 1}
 
 
 def test_page_and_ledger_judge_the_same_runs(protocol: Path, results: Path) -> None:
@@ -473,6 +486,36 @@ def test_each_printed_command_computes_its_row_alone(protocol: Path, results: Pa
         plan = plan_of(words[2], protocol)
         only, depth = words[words.index("--only") + 1], words[words.index("--depth") + 1]
         assert len({run.net for run in plan.select(only, depth)}) == 1
+
+
+def test_a_label_that_reads_like_another_rows_setting_is_that_row(
+    protocol: Path, results: Path
+) -> None:
+    (protocol.parents[1] / "odd.yaml").write_text(
+        "title: Odd\nquestion: Which?\nreference: 1x64d\ndepths: [base]\nrows:\n"
+        "  - {setting: 1x64d, label: 2x40d}\n  - {setting: 2x40d}\n"
+    )
+    protocol.write_text(protocol.read_text() + "ablations: [odd]\n")
+    for absent in page_of(gather("made", results)).absent:
+        words = absent.command.split()
+        only = words[words.index("--only") + 1]
+        (net,) = {run.net for run in plan_of("odd", protocol).select(only)}
+        assert absent.what.startswith(net.partition("-")[0])
+
+
+def test_a_wrong_file_of_the_asked_scale_is_said_once_and_stops_no_page(
+    protocol: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(plan_of("table3", protocol), Results(results / "made"))
+    put(plan_of("table3", protocol), Results(results / "quick"))
+    protocol.write_text(protocol.read_text() + "seeds: none\n")
+    with pytest.raises(UserError, match=r"made\.yaml: .*seeds"):
+        write_report(results, "made")
+    assert capsys.readouterr().err == ""
+    assert "Without a page" in (results / "index.html").read_text()
+    assert "made/index.html" not in (results / "index.html").read_text()
+    write_report(results)
+    assert capsys.readouterr().err.startswith("note: made has no page: ")
 
 
 def test_seeds_beyond_the_stated_ones_are_called_so(protocol: Path, results: Path) -> None:

@@ -123,6 +123,27 @@ def test_a_record_that_lacks_what_every_run_has_is_unsound(
     assert f"configuration.{key}" in unsound[name]
 
 
+@pytest.mark.parametrize(
+    ("key", "more", "told"),
+    [
+        ("numerics", {"compiled": True}, "configuration.numerics.compiled: Extra inputs"),
+        ("numerics", {"threads": 10**20}, "no number of ours, which have 64 bits"),
+        ("net", {"classes": 10**20}, "no number of ours, which have 64 bits"),
+        ("training", {"epochs": 9}, "epochs.csv: cannot be read: expected the epochs 1 to 9"),
+    ],
+)
+def test_a_record_of_what_is_not_known_here_passes_for_no_other(
+    tiny: Plan, tmp_path: Path, put_records: Put, key: str, more: dict[str, object], told: str
+) -> None:
+    """A later version's numerics, a number that no column has, epochs that were not computed."""
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    one = tmp_path / "runs" / tiny.runs()[0].name
+    whole = json.loads((one / "run.json").read_text())["configuration"]
+    name = configured_otherwise(one, whole | {key: whole[key] | more})
+    assert told in results.read_all()[1][name]
+
+
 def test_a_damaged_list_of_epochs_gets_one_line(
     tiny: Plan, tmp_path: Path, put_records: Put
 ) -> None:
