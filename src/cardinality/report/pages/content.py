@@ -19,7 +19,7 @@ from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
 from cardinality.report.judged import DECISIONS, borrowed, folders_of
 from cardinality.report.markdown import whose_reference
-from cardinality.report.pages.charts import choice_of, figures_of
+from cardinality.report.pages.charts.every import choice_of, figures_of
 from cardinality.report.pages.gathered import Gathered, TableRead, gather
 from cardinality.report.pages.runs import absent_of, groups_of, left_out_of
 from cardinality.report.pages.shapes import (

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from cardinality.experiment.run import Numerics, Run
 from cardinality.host.machine import Machine, detect
-from cardinality.report.pages.charts import run_curves
+from cardinality.report.pages.charts.by_epoch import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Going, Progress
 from cardinality.results.epochs import read_epochs

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.experiment.run import REVISION, Run
-from cardinality.report.pages.charts import run_curves
+from cardinality.report.pages.charts.by_epoch import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
 from cardinality.report.pages.tables import cell_of
