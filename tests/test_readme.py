@@ -279,6 +279,18 @@ def test_what_is_said_of_resnets_nets_is_so() -> None:
     assert means[True, 56] < means[False, 56]
 
 
+def test_what_is_said_of_later_additions_is_so() -> None:
+    runs = load_results(ROOT / "results", "cifar10-tricks").runs
+    errors = runs.groupby(["setting", "variant"]).top1_error.mean().unstack(fill_value=0.0)
+    added = errors.sub(errors[""], axis=0)
+    assert added["deep stem"].between(1.5, 2).all()
+    assert added["pooled projection"].between(-2.5, -1.7).all()
+    assert added["squeeze"].abs().max() < 0.5
+    assert set(runs.groupby(["setting", "variant"]).seed.nunique()) == {3}
+    assert "a deep stem costs both nets nearly two points" in RESULTS
+    assert "so has, with three seeds, whether the lead survives" in README
+
+
 def test_a_mark_that_names_no_figure_is_a_mistake() -> None:
     with pytest.raises(UserError, match="<!-- tabel3 -->: no such block; allowed: ledger, claims"):
         filled("<!-- tabel3 -->\n<!-- end -->")

@@ -176,7 +176,7 @@ def test_a_scale_that_asks_nothing_or_has_no_table_stops_no_other(
     assert err.startswith("note: bare is left out: bare: of its ablations none is in ablations/;")
     assert err.count("\n") == 1
     assert "[silent](silent/claims.md)" in out
-    nothing = "None of the paper's sentences is judged at this scale."
+    nothing = "No claim is judged at this scale."
     assert nothing in (root / "silent" / "claims.md").read_text()
     # What was written when it asked for more goes.
     stale = [root / "silent" / name for name in ("claims.csv", "claims.tex", "plots/claims.png")]

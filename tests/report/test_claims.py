@@ -181,7 +181,7 @@ def test_a_tables_page_ends_with_what_it_decides(machine: Machine, results: Resu
     put(asked, results)
     page, _ = render(asked, results)
     end = page.splitlines()[-1]
-    assert end.startswith("What this decides: of the paper's 13 sentences")
+    assert end.startswith("What this decides: of the 13 claims")
     assert "table3-trend-base" in end
     assert "and final." in end
     # The verdicts are the protocol's, also where fewer seeds are shown.

@@ -112,9 +112,13 @@ def cardinality_axis(axes: "Axes", ticks: list[int]) -> None:
 
 def titled(figure: "Figure", text: str) -> None:
     """Write a figure's title, in as many lines of about one length as its width makes of it."""
-    letters = int(12 * figure.get_figwidth())  # of the size that titles have
-    lines = len(wrap(text, letters)) or 1
-    figure.suptitle("\n".join(wrap(text, min(letters, len(text) // lines + 12))))
+    figure.suptitle(in_lines(text, 12 * figure.get_figwidth()))
+
+
+def in_lines(text: str, letters: float) -> str:
+    """A text in lines of about one length, none of more than so many letters."""
+    lines = len(wrap(text, int(letters))) or 1
+    return "\n".join(wrap(text, min(int(letters), len(text) // lines + 12)))
 
 
 def say_empty(axes: "Axes") -> None:

@@ -69,7 +69,7 @@ def _drop_stale(judged: Judged) -> None:
 def _latex(judged: Judged) -> str:
     columns = claims_page.columns(judged.verdicts)
     names = pd.Series([verdict.claim for verdict in judged.verdicts])
-    caption = f"What the paper says, and what {judged.name} says of it"
+    caption = f"The claims, and what {judged.name} says of them"
     legend = (
         "Effects in points with 95 % t intervals over seeds; p one-sided, corrected by Holm's"
         " method. In brackets the number of claims of the family."
@@ -78,7 +78,7 @@ def _latex(judged: Judged) -> str:
 
 
 def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list[Path]:
-    """The ledger as a picture: every effect in the direction that the paper claims."""
+    """The ledger as a picture: every effect in the direction that is claimed."""
     titles = {plan.ablation_name: plan.ablation.title for plan in judged.plans}
     ways = (claimed_way(judged.claim(verdict.claim)) for verdict in verdicts)
     dots = [_ledger_dot(verdict, way, titles) for verdict, way in zip(verdicts, ways, strict=True)]
@@ -92,8 +92,8 @@ def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list
         lambda figure: forest.forest(
             dots,
             figure,
-            f"The paper's claims at {judged.name} ({state})",
-            "points in the direction that the paper claims; a trend's a doubling of C",
+            f"The claims at {judged.name} ({state})",
+            "points in the direction that is claimed; a trend's a doubling of C",
             "the paper's own effect",
             handles=_ledger_handles(verdicts),
         ),

@@ -57,9 +57,9 @@ def columns(verdicts: Sequence[Verdict]) -> Columns:
 
 def page(judged: Judged) -> str:
     """The whole page of one protocol."""
-    title = f"# What the paper says, and what `{judged.name}` says of it"
+    title = f"# The claims, and what `{judged.name}` says of them"
     if not judged.verdicts:
-        nothing = "None of the paper's sentences is judged at this scale."
+        nothing = "No claim is judged at this scale."
         return f"{title}\n\n{judged.plans[0].protocol.title}. {nothing}\n"
     counts = ", ".join(f"{count} {each}" for each, count in by_decision(judged.verdicts).items())
     state = (
@@ -227,13 +227,13 @@ def _agreement(judged: Judged) -> str:
 def overview(everything: Sequence[Judged]) -> str:
     """All protocols side by side, with the paper's own figures."""
     blocks = [
-        "# What the paper says, and what each scale says of it",
+        "# The claims, and what each scale says of them",
         "A verdict is about its scale alone. In italics what may still change. Effects are mean ±"
         " half of a 95 % t interval over seeds (pairs), in points, a trend's in points a doubling"
         " of C; the paper's own effect is from its own figures, where it has them.",
     ]
     lines = overview_lines(everything)
-    nothing = "None of the paper's sentences is judged at any of these scales."
+    nothing = "No claim is judged at any of these scales."
     blocks.append(to_markdown(columns_of(lines)) if lines else nothing)
     links = (f"[{judged.name}]({judged.name}/claims.md)" for judged in everything)
     blocks.append(f"Each with its p values, links and intervals: {', '.join(links)}.")

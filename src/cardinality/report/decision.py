@@ -132,7 +132,7 @@ def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
     unfinished = sum(not verdict.final for verdict in verdicts)
     state = "final" if not unfinished else f"interim: stated runs of {unfinished} have not ended"
     return (
-        f"What this decides: of the paper's {len(verdicts)} sentence{'s'[: len(verdicts) > 1]}"
+        f"What this decides: of the {len(verdicts)} claim{'s'[: len(verdicts) > 1]}"
         f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
         f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
         f" here is decided; `cardinality claims --protocol {protocol}` has the figures."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from cardinality.report.canvas import COLOURS, PAPER, reach, titled
+from cardinality.report.canvas import COLOURS, PAPER, in_lines, reach, titled
 from cardinality.report.wording import signed
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def forest(
     )[:, 0]
     for axes, group, lines in zip(panels, groups, members, strict=True):
         _panel(axes, lines, margin)
-        axes.set_title(group, loc="left")
+        axes.set_title(in_lines(group, 10 * figure.get_figwidth()), loc="left")
     panels[-1].set_xlabel(label)
     titled(figure, title)
     shown = (

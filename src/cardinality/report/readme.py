@@ -24,10 +24,10 @@ from cardinality.results.folder import Results
 LARGEST = 1_000_000  # bytes
 # The scale whose grid the repository brings, and the sample of the one that is typed first.
 SCALE, SAMPLED = "cifar10-small", "quick"
-# The scale of ResNet's own tables.
-RESNET = "resnet-cifar10-small"
+# The scales of ResNet's own tables, and of later additions to the nets.
+RESNET, TRICKS = "resnet-cifar10-small", "cifar10-tricks"
 BLOCK = re.compile(r"<!-- (?P<name>(?!end)\w+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
-# Columns of Table 3, and of ResNet's.
+# Columns of Table 3, of ResNet's, and of later additions.
 SHOWN = (
     *("setting", "depth", "params, M", "top-1 error, %", "n", "Δ top-1", "train error, %"),
     *("paper, ImageNet: depth", "its Δ top-1"),
@@ -35,6 +35,10 @@ SHOWN = (
 RESNETS = (
     *("model", "params, M", "top-1 error, %", "n", "Δ to", "Δ top-1", "train error, %", "Δ train"),
     *("paper, CIFAR-10: top-1, %", "its Δ top-1"),
+)
+ADDED = (
+    *("model", "params, M", "params ×", "MACs ×", "top-1 error, %", "n", "Δ to", "Δ top-1"),
+    *("train error, %", "Δ train"),
 )
 
 
@@ -47,6 +51,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "table3": table3,
         "resnet": resnet,
         "shortcuts": shortcuts,
+        "tricks": tricks,
     }
 
 
@@ -126,6 +131,13 @@ def resnet() -> str:
         for verdict, line in zip(judged.verdicts, overview_lines([judged]), strict=True)
     ]
     return f"{to_markdown(columns_of(lines))}\n\n{_table(RESNET, 'resnet-table6', RESNETS)}"
+
+
+def tricks() -> str:
+    """Whether 32x4d's lead survives later additions, and the nets with them."""
+    judged = judge_protocol(TRICKS, _results(TRICKS))
+    lines = [{"claim": v.text, "CIFAR-10": short(v)} for v in judged.verdicts]
+    return f"{to_markdown(columns_of(lines))}\n\n{_table(TRICKS, 'tricks', ADDED)}"
 
 
 def shortcuts() -> str:

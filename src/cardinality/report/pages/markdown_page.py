@@ -80,7 +80,7 @@ def _lead(page: Page) -> str:
 
 
 def _claims(claims: Sequence[ClaimLine], unjudged: int) -> Iterable[str]:
-    yield "## What the paper claims, and what shows here"
+    yield "## What is claimed, and what shows here"
     yield (
         "Effects are in points of error with 95 % intervals over seeds. A final verdict has every"
         " run that its protocol states; an interim one may still change."
