@@ -281,7 +281,7 @@ def test_what_is_said_of_resnets_nets_is_so() -> None:
 
 def test_what_is_said_of_later_additions_is_so() -> None:
     runs = load_results(ROOT / "results", "cifar10-tricks").runs
-    errors = runs.groupby(["setting", "variant"]).top1_error.mean().unstack(fill_value=0.0)
+    errors = runs.groupby(["setting", "variant"]).top1_error.mean().unstack()
     added = errors.sub(errors[""], axis=0)
     assert added["deep stem"].between(1.5, 2).all()
     assert added["pooled projection"].between(-2.5, -1.7).all()
