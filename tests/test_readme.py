@@ -271,6 +271,7 @@ def test_what_is_said_of_resnets_nets_is_so() -> None:
     types = runs[runs.residual & (runs.depth == 56)].groupby("variant").top1_error.mean()
     a, b, c = (types[name] for name in ("basic, shortcut A", "basic", "basic, shortcut C"))
     assert abs(a - b) < 1
+    assert f"as well: {b:.1f} and {c:.1f} %" in (ROOT / "docs" / "log.md").read_text()
     assert f"end some {c - (a + b) / 2:.0f} points behind\n  types A and B" in RESULTS
     means = pd.read_csv(
         ROOT / "results/resnet-cifar10-small/plots/resnet-table6-responses.csv"

@@ -213,6 +213,7 @@ def test_what_is_only_counted_is_not_offered(machine: Machine) -> None:
     counted = [entry for entry in plan.entries if not entry.runs]
     with pytest.raises(UserError) as caught:
         plan.select("none")
+    assert str(caught.value).endswith("--seed 0")
     assert counted
     assert not [entry for entry in counted if f'"{entry.row.label}"' in str(caught.value)]
 

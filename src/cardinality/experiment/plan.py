@@ -109,8 +109,10 @@ class Plan:
             return only
 
     def _seeds_in_words(self) -> str:
-        seeds = [run.seed for entry in self.entries for run in entry.runs]
-        return f"{min(seeds)} to {max(seeds)}" if seeds else "none, since the scale states none"
+        seeds = {run.seed for entry in self.entries for run in entry.runs}
+        if not seeds:
+            return "none, since the scale states none"
+        return f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else str(min(seeds))
 
     def parts(self) -> "tuple[Plan, ...]":
         """The table depth by depth, where every row stands at several; else as a whole."""
