@@ -12,8 +12,10 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -151,14 +153,20 @@ def test_the_others_go_on_while_a_failure_cannot_be_written(
     assert grid.running.stdout is not None
     while not grid.workers() or not any(grid.results.folder.glob("checkpoints/*.pt")):
         time.sleep(0.01)
+    killed, *others = grid.workers()
+    for other in others:  # else they may be through with all runs before the death is noticed
+        other.send_signal(signal.SIGSTOP)
     disk.fill()
-    grid.workers()[0].send_signal(signal.SIGKILL)
+    killed.send_signal(signal.SIGKILL)
     lines = []
     for said in grid.running.stdout:
         lines.append(said)
         if "the worker process died" in said:
             break
     disk.free()
+    for other in others:
+        with suppress(psutil.NoSuchProcess):
+            other.send_signal(signal.SIGCONT)
     status, out, err = grid.ended()
     assert status == 1, err
     assert FULL in lines[-1]
