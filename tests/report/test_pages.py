@@ -24,7 +24,7 @@ from cardinality.report.judged import judge_protocol
 from cardinality.report.pages.content import overview_of, page_of
 from cardinality.report.pages.figures import ticks
 from cardinality.report.pages.gathered import gather
-from cardinality.report.pages.markdown_page import plain
+from cardinality.report.pages.markdown_page import code, plain
 from cardinality.report.pages.serve import make_server
 from cardinality.report.pages.shapes import ClaimLine, Interval
 from cardinality.report.pages.wording import interval, seeds, state
@@ -501,6 +501,23 @@ def test_a_label_that_reads_like_another_rows_setting_is_that_row(
         only = words[words.index("--only") + 1]
         (net,) = {run.net for run in plan_of("odd", protocol).select(only)}
         assert absent.what.startswith(net.partition("-")[0])
+
+
+def test_a_strangers_label_ends_no_quote_of_a_printed_command(
+    protocol: Path, results: Path
+) -> None:
+    label = '"a`; touch PWNED; echo `b"'
+    (protocol.parents[1] / "dup.yaml").write_text(
+        "title: T\nquestion: Q?\nreference: 1x64d\ndepths: [base]\nrows:\n  - {setting: 1x64d}\n"
+        f"  - {{setting: 1x64d, label: '{label}', squeeze: true}}\n"
+    )
+    protocol.write_text(protocol.read_text() + "ablations: [dup]\n")
+    write_report(results, "made")
+    report = (results / "made/report.md").read_text()
+    assert "--only 1x64d-depth11-squeeze --depth base" in report
+    assert "touch PWNED" not in re.sub(r"^\|.*", "", report, flags=re.MULTILINE)
+    assert code("a '`; b; `' c") == "`` a '`; b; `' c ``"
+    assert code("a b") == "`a b`"
 
 
 def test_a_wrong_file_of_the_asked_scale_is_said_once_and_stops_no_page(

@@ -33,9 +33,14 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A command or a name as code, in which only these marks could end it."""
-    line = " ".join(text.split()).replace("`", "'").replace("|", "\\|")
-    return f"`{line}`"
+    """A command or a name as code, between more marks than it has itself.
+
+    Nothing in it is replaced by a quote: a command that is quoted for a shell stays quoted.
+    """
+    line = " ".join(text.split()).replace("|", "\\|")
+    own = max(map(len, re.findall("`+", line)), default=0)
+    fence, pad = "`" * (own + 1), " " if own else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
 
 
 def protocol_markdown(page: Page) -> str:

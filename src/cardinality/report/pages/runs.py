@@ -1,5 +1,6 @@
 """Runs: each with all that it came from, and those that are not there with their reason."""
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -99,7 +100,9 @@ def _only(plan: Plan, entry: Entry, role: str) -> str:
     A label may read like another row's setting, and then it is that row's.
     """
     own = {run.name for run in entry.runs}
-    words = filter(None, (str(entry.row.setting), entry.row.label))
+    # Of labels those that a page and a shell leave as they are.
+    label = entry.row.label or ""
+    words = [str(entry.row.setting), *([label] if re.fullmatch(r"[\w .,+-]+", label) else [])]
     return next((word for word in words if plan.chosen(word, role) == own), entry.runs[0].net)
 
 
