@@ -190,6 +190,16 @@ def test_a_scale_that_asks_nothing_or_has_no_table_stops_no_other(
         assert (status, err) == (0, "")
         assert nothing in out
     assert not [path for path in stale if path.exists()]
+    # But nothing that lies elsewhere.
+    stale[-1].parent.rmdir()
+    theirs = tmp_path / "theirs" / "claims.png"
+    theirs.parent.mkdir()
+    theirs.touch()
+    stale[-1].parent.symlink_to(theirs.parent)
+    status, _, err = call("claims", "--protocol", "silent", "--results", str(root))
+    assert (status, err.count("\n")) == (2, 1)
+    assert theirs.is_file()
+    stale[-1].parent.unlink()
     status, out, err = call("report", "--results", str(root))
     assert (status, err.count("\n")) == (0, 1)
     assert (root / "silent" / "index.html").is_file()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cardinality.analysis.images import ClassEffect
 from cardinality.analysis.verdicts import Decision, Verdict
+from cardinality.common.files import refuse_links
 from cardinality.report import canvas, claims_page, forest, latex
 from cardinality.report.bits import agreements, words
 from cardinality.report.claims_parts import Part, as_data, claimed_way, compared_cells, shown_parts
@@ -63,6 +64,7 @@ def _drop_stale(judged: Judged) -> None:
     folder, plots = judged.results.folder, judged.results.plots
     stale = [folder / name for name in ("claims.csv", "claims.tex", "agreement.csv")]
     for path in (*stale, *plots.glob("claims.*"), *plots.glob("*-classes.*")):
+        refuse_links(path)
         path.unlink(missing_ok=True)
 
 
