@@ -142,6 +142,25 @@ def test_a_grid_goes_on_beside_a_full_disk_and_a_dead_worker(
         print(f"\nfull disk: {fills} times, with {dead} dead workers: {dict(came_to)}")
 
 
+def all_stopped(grid: Grid) -> tuple[psutil.Process, list[psutil.Process]]:
+    """Stop a grid's workers at a moment at which one has a run under way: that one, and the others.
+
+    One that has none, since it still starts, is replaced without a word.
+    """
+    runs = grid.results
+    while True:
+        workers = grid.workers()
+        for one in workers:
+            one.send_signal(signal.SIGSTOP)
+        for one in workers:
+            held = {path.parent.name for path in runs.folder.glob(f"holds/*/*-{one.pid}-*")}
+            if any(runs.status(name) == "missing" for name in held):
+                return one, [other for other in workers if other != one]
+        for one in workers:
+            one.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+
+
 def test_the_others_go_on_while_a_failure_cannot_be_written(
     untouched: Untouched, small_disk: Callable[[Path], SmallDisk]
 ) -> None:
@@ -151,11 +170,8 @@ def test_the_others_go_on_while_a_failure_cannot_be_written(
     disk = small_disk(grid.results.folder.parent)
     grid.start()
     assert grid.running.stdout is not None
-    while not grid.workers() or not any(grid.results.folder.glob("checkpoints/*.pt")):
-        time.sleep(0.01)
-    killed, *others = grid.workers()
-    for other in others:  # else they may be through with all runs before the death is noticed
-        other.send_signal(signal.SIGSTOP)
+    # Stopped, else the others may be through with all runs before the death is noticed.
+    killed, others = all_stopped(grid)
     disk.fill()
     killed.send_signal(signal.SIGKILL)
     lines = []
