@@ -304,10 +304,12 @@ def test_verify_has_a_line_for_each_problem_and_status_1(
     put_records(tiny, results)
     TestImages(classes=("a",), labels=(0,) * 40).write(results.images("0123456789abcdef"))
     status, out, _ = call("verify", "--results", str(tmp_path))
-    assert (status, out) == (0, "tiny: 2 finished runs hold together, 0 problems\n")
+    whole = "tiny: 2 finished runs sound, 0 records unsound, 0 other problems\n"
+    assert (status, out) == (0, whole)
     (results.folder / "runs" / tiny.runs()[0].name / "correct.bin").write_bytes(b"no")
     status, out, _ = call("verify", "--results", str(tmp_path), "--protocol", "tiny")
     assert status == 1
     assert "correct.bin: cannot be read" in out.splitlines()[0]
-    assert "1 finished runs hold together, 1 problems" in out
+    assert "1 finished run sound, 1 record unsound, 0 other problems" in out
+    assert "Tables leave unsound records out." in out
     assert call("verify", "--results", str(tmp_path), "--protocol", "none")[0] == 2

@@ -144,6 +144,47 @@ def test_a_record_of_what_is_not_known_here_passes_for_no_other(
     assert told in results.read_all()[1][name]
 
 
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (["seconds"], -1.0), (["params"], -1), (["macs"], 10**17), (["failure"], "it did"),
+        (["data_checksum"], "../../../etc"), (["weights_checksum"], "0" * 64),
+        (["final", "test_loss"], -0.5), (["sittings", 0, "cores"], 0),
+        (["sittings", 0, "processes"], 0), (["sittings", 0, "side_by_side"], 0),
+        (["sittings", 0, "peak_memory"], -1), (["sittings", 0, "first_epoch"], 3),
+        (["sittings", 0, "cpu_seconds"], -1.0), (["seconds"], float("nan")),
+    ],
+)  # fmt: skip
+def test_what_cannot_have_been_measured_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, keys: list[str | int], value: object
+) -> None:
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    path = tmp_path / "runs" / tiny.runs()[0].name / "run.json"
+    content = place = json.loads(path.read_text())
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(content))
+    (problem,) = results.read_all()[1].values()
+    assert ": :" not in problem
+    assert (str(keys[-1]) if value == value else "NaN: no number of ours") in problem
+
+
+@pytest.mark.parametrize("column", ["train_loss", "test_loss", "seconds", "input_seconds", "rate"])
+def test_an_epoch_with_less_than_nothing_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, column: str
+) -> None:
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    path = tmp_path / "runs" / tiny.runs()[0].name / "epochs.csv"
+    header, first, *others = (line.split(",") for line in path.read_text().splitlines())
+    first[header.index(column)] = "-0.5"
+    path.write_text("\n".join(",".join(cells) for cells in (header, first, *others)) + "\n")
+    (problem,) = results.read_all()[1].values()
+    assert f"{column} of epoch 1 is -0.5" in problem
+
+
 def test_a_damaged_list_of_epochs_gets_one_line(
     tiny: Plan, tmp_path: Path, put_records: Put
 ) -> None:

@@ -11,7 +11,7 @@ from cardinality.experiment.plan import Plan
 from cardinality.results import manifest
 from cardinality.results.folder import Results
 from cardinality.results.images import TestImages
-from cardinality.results.verify import problems
+from cardinality.results.verify import verify
 
 Put = Callable[..., None]
 
@@ -25,6 +25,11 @@ def results(tiny: Plan, tmp_path: Path, put_records: Put) -> Results:
     labels.write(results.images("0123456789abcdef"))
     manifest.write(results.folder)
     return results
+
+
+def problems(results: Results) -> list[str]:
+    found = verify(results)
+    return [*found.unsound, *found.beside]
 
 
 def edit(folder: Path, **changes: object) -> None:
@@ -97,10 +102,10 @@ def fewer_labels(one: Path, _other: Path) -> None:
 def test_damage_is_found(
     tiny: Plan, results: Results, damage: Callable[[Path, Path], None]
 ) -> None:
-    assert list(problems(results)) == []
+    assert problems(results) == []
     one, other = (results.folder / "runs" / run.name for run in tiny.runs())
     damage(one, other)
-    found = list(problems(results))
+    found = problems(results)
     assert found
     assert all("\n" not in line for line in found)
     # What the repository brings is known, so that a change in it is told even if it is sound.
@@ -119,3 +124,22 @@ def test_a_list_that_leads_out_of_its_folder_is_told(results: Results) -> None:
     path = results.folder / manifest.NAME
     path.write_text(path.read_text() + f"{'0' * 64}  ../../elsewhere\n")
     assert any("leads out of the folder" in line for line in problems(results))
+
+
+def test_labels_that_are_lost_are_told_once_and_leave_no_run_out(results: Results) -> None:
+    (results.folder / manifest.NAME).unlink()
+    results.images("0123456789abcdef").unlink()
+    found = verify(results)
+    assert (found.finished, found.unsound) == (2, ())
+    (line,) = found.beside
+    assert "0123456789abcdef.json" in line
+    assert line.endswith("; 2 runs evaluated on these images")
+
+
+@pytest.mark.parametrize("count", ["params", "macs", "activations"])
+def test_a_record_with_anothers_counts_is_in_no_table(
+    tiny: Plan, results: Results, count: str
+) -> None:
+    name = tiny.runs()[0].name
+    edit(results.folder / "runs" / name, **{count: 10**17})
+    assert f"{count}: {10**17:,}, and its net has " in results.read_all()[1][name]

@@ -7,7 +7,7 @@ import typer
 
 from cardinality.cli.options import ResultsOption, results_root
 from cardinality.common.errors import UserError
-from cardinality.common.text import terminal
+from cardinality.common.text import plural, terminal
 
 
 def verify_command(
@@ -16,23 +16,27 @@ def verify_command(
     ] = None,
     results: ResultsOption = None,
 ) -> None:
-    """Find every record that does not hold together: a line each, status 1 if there is one."""
+    """Find all that does not hold together: a line each, status 1 if there is one."""
     from cardinality.results.folder import Results
-    from cardinality.results.verify import problems
+    from cardinality.results.verify import verify
 
-    wrong = 0
+    unsound = beside = 0
     for folder in protocols(results_root(results), protocol):
-        found = Results(folder)
-        lines = list(problems(found))
-        for line in lines:
+        found = verify(Results(folder))
+        for line in (*found.unsound, *found.beside):
             print(terminal(line))
-        number = sum(1 for _ in found.finished())
         print(
-            f"{terminal(folder.name)}: {number} finished runs hold together, {len(lines)} problems"
+            f"{terminal(folder.name)}: {plural(found.finished, 'finished run')} sound,"
+            f" {plural(len(found.unsound), 'record')} unsound,"
+            f" {plural(len(found.beside), 'other problem')}"
         )
-        wrong += len(lines)
-    if wrong:
-        print("Tables leave such runs out. Move their folders elsewhere to compute them again.")
+        unsound += len(found.unsound)
+        beside += len(found.beside)
+    if unsound:
+        print(
+            "Tables leave unsound records out. Move their folders elsewhere to compute them again."
+        )
+    if unsound or beside:
         raise typer.Exit(1)
 
 

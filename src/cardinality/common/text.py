@@ -46,6 +46,11 @@ def csv(text: object) -> str:
     return f"'{plain}"
 
 
+def plural(count: int, what: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def _spelt(letter: str) -> str:
     code = ord(letter)
     if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte that is no UTF-8

@@ -9,6 +9,7 @@ from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.images import ImageEffect, Interval
 from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
+from cardinality.common.text import plural
 from cardinality.report.bits import agreements, words
 from cardinality.report.claims_parts import (
     Part,
@@ -27,7 +28,7 @@ from cardinality.report.verdict_words import (
     short,
     verdict_text,
 )
-from cardinality.report.wording import DASH, number, plural, signed
+from cardinality.report.wording import DASH, number, signed
 
 Columns = dict[str, pd.Series]
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from cardinality.common import text
+from cardinality.common.text import plural
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
 from cardinality.host.machine import DEVICE_NAMES
 from cardinality.report.recorded import Recorded
 from cardinality.report.tables import ITSELF, Done, Published
-from cardinality.report.wording import DASH, counted, instead, millions, number, plural, signed
+from cardinality.report.wording import DASH, counted, instead, millions, number, signed
 
 LEFT = (
     *(

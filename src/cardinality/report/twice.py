@@ -16,13 +16,14 @@ from cardinality.analysis.estimates import Estimate
 from cardinality.analysis.margins import CellSameness, ResultsSameness, compare_results
 from cardinality.analysis.outcomes import Cell, Outcomes
 from cardinality.common.errors import UserError
+from cardinality.common.text import plural
 from cardinality.experiment.run import Numerics, net_from
 from cardinality.report import canvas, forest
 from cardinality.report.forest import Dot
 from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.render import write_text
 from cardinality.report.verdict_words import effect_text
-from cardinality.report.wording import flat, plural, probability
+from cardinality.report.wording import flat, probability
 from cardinality.results.folder import Results
 from cardinality.results.records import Record
 

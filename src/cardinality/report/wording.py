@@ -36,11 +36,6 @@ def flat(part: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]
             yield f"{before}{key}", str(value)
 
 
-def plural(count: int, what: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def probability(p: float | None) -> str:
     """A p value with two digits that say something."""
     if p is None:

@@ -18,11 +18,14 @@ results/PROTOCOL/
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.common.errors import UserError
 from cardinality.common.files import aside_of, guard, read_bytes, refuse_links, sync
+from cardinality.experiment.run import net_from
 from cardinality.results.epochs import Epoch, read_epochs, write_epochs
 from cardinality.results.images import LARGEST, Correct, checksum
 from cardinality.results.records import Record, parse
@@ -128,6 +131,7 @@ class Results:
         record = parse(path)
         if (record.status == "done") != (path.parent.parent.name == "runs"):
             raise UserError(f"{path}: says {record.status}; no record of ours there")
+        _hold_to_net(path, record)
         if record.status == "done":
             self.correct(record)
             self.epochs(record)
@@ -233,6 +237,39 @@ def _write_into(
         sync(path)
 
 
+def _hold_to_net(path: Path, record: Record) -> None:
+    """See that parameters, MACs and activations are those of the net that was configured.
+
+    One that cannot be built here, as a later version's, has none to be held to.
+    """
+    try:
+        expected = counts_of(record)
+    except UserError:
+        return
+    for count in ("params", "macs", "activations"):
+        ours, theirs = getattr(record, count), getattr(expected, count)
+        if ours != theirs:
+            raise UserError(f"{path}: {count}: {ours:,}, and its net has {theirs:,}")
+
+
+def counts_of(record: Record) -> Complexity:
+    """Parameters, MACs and activations of the net that a record has configured.
+
+    Raises:
+        UserError: it cannot be built here.
+    """
+    try:
+        side = record.configuration["data"].get("side", 32)  # CIFAR's does not stand there
+        return _counts(tuple(record.configuration["net"].items()), side)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"no net of ours: {error}") from None
+
+
+@lru_cache(maxsize=1000)
+def _counts(net: tuple[tuple[str, Any], ...], side: int) -> Complexity:
+    return complexity(net_from(dict(net)), side)
+
+
 def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:
     """See that the last epoch is what the record has for the result."""
     if record.final is None:
@@ -241,7 +278,6 @@ def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:
         if rows[-1].get(key) != value:
             raise ValueError(f"{key} of the last epoch is {rows[-1].get(key)}, not {value}")
     for row in rows:
-        for key in ("train_error", "top1_error", "top5_error"):
-            # Not a number is one that was not measured.
-            if row[key] < 0 or row[key] > 100:
-                raise ValueError(f"{key} of epoch {row['epoch']:.0f} is {row[key]} %")
+        for key, value in row.items():  # not a number is one that was not measured
+            if value < 0 or (key.endswith("_error") and value > 100):
+                raise ValueError(f"{key} of epoch {row['epoch']:.0f} is {value:g}")

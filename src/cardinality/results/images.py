@@ -14,7 +14,7 @@ from pydantic import ValidationError, model_validator
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text, written_aside
-from cardinality.common.strict import Strict
+from cardinality.common.strict import Strict, first_problem
 from cardinality.common.text import line
 
 LARGEST = 100_000_000  # bytes; ImageNet's is some 250,000
@@ -61,8 +61,7 @@ class TestImages(Strict):
         try:
             return cls.model_validate_json(read_text(path, LARGEST))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            reason = line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 200)
+            reason = line(first_problem(error), 200)
             raise UserError(f"{path}: no list of evaluated images: {reason}") from None
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
-from cardinality.common.strict import Strict
+from cardinality.common.strict import Strict, first_problem
 from cardinality.common.text import line
 from cardinality.data.images import Identity, Kind
 from cardinality.experiment.run import Numerics, Run, digest
@@ -24,23 +24,27 @@ LARGEST_RECORD = 1_000_000  # bytes; ours are some thousand
 Ended = Literal["done", "failed", "diverged"]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Checksum = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[int, Field(ge=1)]
+# Of seconds, joules and losses, none of which is below nothing.
+Amount = Annotated[float, Field(ge=0)]
 
 
 class Final(Strict):
     """The figures of the last epoch; errors in percent, top-5 only with more than five classes."""
 
-    train_loss: float
+    train_loss: Amount
     train_error: Percent
-    test_loss: float
+    test_loss: Amount
     top1_error: Percent
     top5_error: Percent | None
-    images: int | None = Field(default=None, ge=1)
+    images: Number | None = None
 
 
 class Energy(Strict):
     """What a sitting took, and who says so: a GPU's driver, or a CPU's counters."""
 
-    joules: float = Field(ge=0)
+    joules: Amount
     source: str
 
 
@@ -70,21 +74,29 @@ class Sitting(Strict):
 
     machine: str
     device: str
-    cores: int
-    processes: int = 1
-    side_by_side: int | None
+    cores: Number
+    processes: Number = 1
+    side_by_side: Number | None
     commit: str | None
     clean: bool | None
     versions: dict[str, str]
-    first_epoch: int
-    last_epoch: int
-    epochs: float | None = Field(default=None, ge=0, exclude_if=lambda value: value is None)
+    first_epoch: Number
+    last_epoch: Number
+    epochs: Amount | None = Field(default=None, exclude_if=lambda value: value is None)
     began: str | None
     ended: str
-    wall_seconds: float = Field(ge=0)
-    cpu_seconds: float | None = Field(ge=0)
-    peak_memory: int | None
+    wall_seconds: Amount
+    cpu_seconds: Amount | None
+    peak_memory: Count | None
     energy: Energy | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> "Sitting":
+        if self.first_epoch > self.last_epoch:
+            raise ValueError(
+                f"first_epoch: {self.first_epoch} comes after the last, {self.last_epoch}"
+            )
+        return self
 
     @property
     def passes(self) -> float:
@@ -109,7 +121,7 @@ class _Data(_Part):
 
 
 class _Training(_Part):
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    epochs: Number | None = None
 
 
 class _Numerics(Strict):
@@ -117,7 +129,7 @@ class _Numerics(Strict):
 
     device: Device
     precision: Precision
-    threads: Annotated[int, Field(ge=1)]
+    threads: Number
     fused: bool = False
 
 
@@ -156,15 +168,15 @@ class Record(Strict):
     status: Ended
     failure: str | None
     configuration: dict[str, Any]
-    params: int
-    macs: int
-    activations: int
-    data_checksum: str
+    params: Count
+    macs: Count
+    activations: Count
+    data_checksum: Checksum | Literal[""]
     data_kind: Kind | None = None
     final: Final | None
     correct_checksum: Checksum | None = None
-    weights_checksum: str | None
-    seconds: float
+    weights_checksum: Checksum | None
+    seconds: Amount
     sittings: tuple[Sitting, ...]
     finished: str
 
@@ -172,14 +184,14 @@ class Record(Strict):
     def _check(self) -> "Record":
         if (self.status == "done") != (self.final is not None):
             raise ValueError("final: stands in a record that is done, and in no other")
+        if (self.status == "done") != (self.failure is None):
+            raise ValueError("failure: stands in every record that is not done, and in no other")
         if self.status == "done" and not self.sittings:
             raise ValueError("sittings: a record that is done has at least one")
         try:
             _Configuration.model_validate_json(json.dumps(self.configuration))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = ".".join(map(str, ("configuration", *first["loc"])))
-            raise ValueError(f"{key}: {first['msg']}") from None
+            raise ValueError(first_problem(error, "configuration")) from None
         return self
 
     @property
@@ -284,14 +296,12 @@ def parse(path: Path) -> Record:
         UserError: it cannot be read, or is another run's than its folder's name says.
     """
     try:
-        content = json.loads(read_text(path, LARGEST_RECORD), parse_int=_whole)
+        text = read_text(path, LARGEST_RECORD)
+        content = json.loads(text, parse_int=_whole, parse_constant=_no_number)
         # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
         record = Record.model_validate_json(json.dumps(_of_today(content)))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        told = line(f"{key}: {first['msg']}", 200)
-        raise UserError(f"{path}: {told}; no record of ours") from None
+        raise UserError(f"{path}: {line(first_problem(error), 200)}; no record of ours") from None
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
@@ -307,6 +317,10 @@ def _whole(text: str) -> int:
     if abs(value) >= 2**63:
         raise ValueError(f"{text[:30]}: no number of ours, which have 64 bits")
     return value
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text}: no number of ours, which are finite")
 
 
 def _of_today(content: dict[str, Any]) -> dict[str, Any]:

@@ -1,70 +1,78 @@
 """What does not hold together among a protocol's results."""
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.common.errors import UserError
-from cardinality.experiment.run import net_from
+from cardinality.common.text import plural
 from cardinality.results import manifest
-from cardinality.results.folder import CORRECT, Results
+from cardinality.results.folder import CORRECT, Results, counts_of
 from cardinality.results.images import TestImages
 from cardinality.results.records import Record
 
 
-def problems(results: Results) -> Iterator[str]:
-    """Everything that is wrong, a line each: records, their images, and the repository's files."""
+@dataclass(frozen=True)
+class Verified:
+    """What came of looking at everything that lies in a protocol's folder.
+
+    Attributes:
+        finished: how many finished runs hold together.
+        unsound: what is wrong with records, a line each; tables leave them out.
+        beside: what is wrong besides, a line each; no table is another for it.
+    """
+
+    finished: int
+    unsound: tuple[str, ...]
+    beside: tuple[str, ...]
+
+
+def verify(results: Results) -> Verified:
+    """Look at every record, its images, and the repository's files."""
     records, unsound = results.read_all()
-    yield from unsound.values()
+    done = [record for record in records if record.status == "done"]
+    beside = (
+        *_of_no_net(records),
+        *_without_labels(done, results),
+        *_without_record(results.folder),
+        *_changed(results.folder),
+    )
+    return Verified(len(done), tuple(unsound.values()), beside)
+
+
+def _of_no_net(records: Iterable[Record]) -> Iterator[str]:
+    """Records whose counts have nothing to be held to."""
     for record in records:
         try:
-            _check_counts(record)
-            _check_images(record, results)
+            counts_of(record)
         except UserError as error:
-            yield str(error)
-    for folder in sorted((results.folder / "runs").glob("*")):
-        if folder.is_dir() and not (folder / "run.json").is_file():
-            yield f"{folder}: has no run.json; the run counts as missing"
-    yield from _changed(results.folder)
+            yield f"{record.name}: configuration.net: {error}"
 
 
-def _check_counts(record: Record) -> None:
-    """See that parameters, MACs and activations are those of the net that was configured."""
-    try:
-        side = record.configuration["data"].get("side", 32)  # CIFAR's does not stand there
-        expected = _counts(tuple(record.configuration["net"].items()), side)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{record.name}: configuration.net: {error}") from None
-    for count in ("params", "macs", "activations"):
-        ours, theirs = getattr(record, count), getattr(expected, count)
-        if ours != theirs:
-            raise UserError(f"{record.name}: {count}: {ours:,}, and its net has {theirs:,}")
+def _without_labels(records: Iterable[Record], results: Results) -> Iterator[str]:
+    """Labels that are not there of images that finished runs were evaluated on."""
+    evaluated = defaultdict(list)
+    for record in records:
+        correct = results.correct(record)
+        if correct is not None:
+            evaluated[record.data_checksum].append((record.name, len(correct.right)))
+    for checksum, runs in evaluated.items():
+        path = results.images(checksum)
+        try:
+            known = len(TestImages.read(path).labels)
+        except UserError as error:
+            yield f"{error}; {plural(len(runs), 'run')} evaluated on these images"
+            continue
+        for name, count in runs:
+            if count != known:
+                yield f"{name}: {CORRECT} is of {count:,} images, {path} has {known:,}"
 
 
-@lru_cache(maxsize=1000)
-def _counts(net: tuple[tuple[str, Any], ...], side: int) -> Complexity:
-    return complexity(net_from(dict(net)), side)
-
-
-def _check_images(record: Record, results: Results) -> None:
-    """See that the labels are there of the images that a finished run was evaluated on."""
-    correct = results.correct(record)
-    if correct is None:
-        return
-    path = results.images(record.data_checksum)
-    labels = _labels(path)
-    if len(labels.labels) != len(correct.right):
-        raise UserError(
-            f"{record.name}: {CORRECT} is of {len(correct.right):,} images, {path} has"
-            f" {len(labels.labels):,}"
-        )
-
-
-@lru_cache(maxsize=8)
-def _labels(path: Path) -> TestImages:
-    return TestImages.read(path)
+def _without_record(folder: Path) -> Iterator[str]:
+    for path in sorted((folder / "runs").glob("*")):
+        if path.is_dir() and not (path / "run.json").is_file():
+            yield f"{path}: has no run.json; the run counts as missing"
 
 
 def _changed(folder: Path) -> Iterator[str]:

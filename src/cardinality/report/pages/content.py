@@ -12,6 +12,7 @@ from cardinality.analysis.planning import Needed, Runs
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
+from cardinality.common.text import plural
 from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.grid import possible_plans
 from cardinality.experiment.places import PROTOCOLS, command, find
@@ -42,7 +43,7 @@ from cardinality.report.pages.tables import lines_of, numbers_of
 from cardinality.report.pages.wording import interval
 from cardinality.report.recorded import ANY
 from cardinality.report.tables import arithmetic_table
-from cardinality.report.wording import plural, signed
+from cardinality.report.wording import signed
 
 # Planning's reasons, as a sentence goes on.
 WHY = {

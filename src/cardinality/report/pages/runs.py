@@ -5,13 +5,14 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from cardinality.common.text import plural
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.experiment.run import REVISION, Run
 from cardinality.report.pages.charts.by_epoch import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
 from cardinality.report.pages.tables import cell_of
-from cardinality.report.wording import flat, plural
+from cardinality.report.wording import flat
 from cardinality.results.folder import Status
 from cardinality.results.records import Record, Sitting
 

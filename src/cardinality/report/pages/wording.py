@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from cardinality.common import text
+from cardinality.common.text import plural
 from cardinality.report import wording
 from cardinality.report.pages.shapes import ClaimLine, Interval, Spread, TableLine, Value
-from cardinality.report.wording import DASH, millions, number, plural, probability, signed
+from cardinality.report.wording import DASH, millions, number, probability, signed
 from cardinality.results.estimate import duration
 
 __all__ = ["DASH", "millions", "number", "plural", "probability", "signed"]

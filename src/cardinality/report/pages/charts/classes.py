@@ -9,11 +9,11 @@ from cardinality.analysis.images import Bits, ClassEffect, by_class, common_seed
 from cardinality.analysis.ledger import cell_of
 from cardinality.analysis.outcomes import Cell
 from cardinality.common.errors import UserError
+from cardinality.common.text import plural
 from cardinality.report.pages.charts.drawing import file_of, thinned
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Bar, Figure, Forest, Interval, Numbers, TableLine, Value
 from cardinality.report.pages.wording import interval
-from cardinality.report.wording import plural
 from cardinality.results.images import TestImages
 
 # Classes shown one by one; where there are more, those whose differences are largest.

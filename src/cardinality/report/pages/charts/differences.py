@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from cardinality.common.text import plural
 from cardinality.report.pages.charts.drawing import file_of
 from cardinality.report.pages.gathered import TableRead
 from cardinality.report.pages.shapes import Bar, Figure, Forest, Interval, Numbers, TableLine, Value
 from cardinality.report.pages.wording import interval
-from cardinality.report.wording import plural, signed
+from cardinality.report.wording import signed
 
 
 def differences(
