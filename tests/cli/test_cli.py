@@ -313,3 +313,17 @@ def test_verify_has_a_line_for_each_problem_and_status_1(
     assert "1 finished run sound, 1 record unsound, 0 other problems" in out
     assert "Tables leave unsound records out." in out
     assert call("verify", "--results", str(tmp_path), "--protocol", "none")[0] == 2
+
+
+def test_status_counts_no_record_as_done_that_tables_leave_out(
+    call: Call, tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    results = Results(tmp_path / "quick")
+    put_records(tiny, results)
+    (results.folder / "runs" / tiny.runs()[0].name / "correct.bin").unlink()
+    (results.folder / "runs" / "\x1b[2J").mkdir()
+    (results.folder / "runs" / "\x1b[2J" / "run.json").write_text("{}")
+    status, out, _ = call("status", "--results", str(tmp_path))
+    assert status == 0
+    assert "\x1b" not in out
+    assert out.splitlines()[-1] == "quick: 2 unsound, 1 done"

@@ -166,8 +166,8 @@ def test_a_grid_of_two_runs_from_the_command_line(command: list[str], tmp_path: 
     assert "Complete: 2 runs, 1 seed a row; the protocol asks for 2." in first.stdout
     folder = tmp_path / "results" / "tiny"
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert {f"plots/{n}" for n in ("two.png", "two.svg", "two-curves.png", "samples.png")} < written
-    assert {"tables/two.md", "tables/two.csv"} < written
+    shown = {"plots/two-1seed.png", "plots/two-1seed-curves.svg", "plots/samples.png"}
+    assert shown | {"tables/two-1seed.md", "tables/two-1seed.csv"} < written
     assert not [name for name in written if name.startswith("checkpoints/")]
     assert not [name for name in written if name.endswith(".part") or name.startswith("holds/")]
 
@@ -179,11 +179,11 @@ def test_a_grid_of_two_runs_from_the_command_line(command: list[str], tmp_path: 
     assert record["seconds"] > 0
     assert sitting["peak_memory"] is None or 100e6 < sitting["peak_memory"] < 2e9
 
-    before = (folder / "tables/two.md").read_bytes()
+    before = (folder / "tables/two-1seed.md").read_bytes()
     again = call(command)
     assert again.returncode == 0
     assert "All 2 runs are there." in again.stdout
-    assert (folder / "tables/two.md").read_bytes() == before
+    assert (folder / "tables/two-1seed.md").read_bytes() == before
     plan = [*command[:1], "plan", *command[2:]]
     assert "Nothing is missing." in call(plan).stdout
 

@@ -236,12 +236,19 @@ def test_a_plan_knows_what_to_type_for_it(
     assert make_plan("table3", known, machine).typed == ("table3", "quick")
 
 
-def test_other_seeds_than_the_stated_ones_have_files_of_their_own(machine: Machine) -> None:
-    assert make_plan("table3", "quick", machine).files == "table3"
-    assert make_plan("table3", "quick", machine, 2).files == "table3"
-    assert make_plan("table3", "quick", machine, 3, first_seed=1000).files == (
-        "table3-seeds1000to1002"
-    )
+@pytest.mark.parametrize(
+    ("asked", "files"),
+    [
+        ({}, "table3"), ({"seeds": 3}, "table3-3seeds"), ({"seeds": 1}, "table3-1seed"),
+        ({"batch": 64}, "table3"),
+        ({"batch": 32}, "table3-batch32"), ({"seeds": 2, "batch": 32}, "table3-2seeds-batch32"),
+        ({"seeds": 3, "first_seed": 1000}, "table3-seeds1000to1002"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_otherwise_than_stated_has_files_of_its_own(
+    machine: Machine, asked: dict[str, int], files: str
+) -> None:
+    assert make_plan("table3", "quick", machine, **asked).files == files
 
 
 def test_the_numerics_can_be_those_of_another_machine(tiny: Plan) -> None:

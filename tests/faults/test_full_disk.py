@@ -233,7 +233,7 @@ def test_no_room_for_tables_and_pages(
         "render": ["render", *table],
         "report": ["report", *scale, *results],
         "claims": ["claims", *scale, *results],
-        "run": ["run", *table, "--seeds", "6", "--device", "cpu"],
+        "run": ["run", *table, "--device", "cpu"],
     }[what]
 
     def files() -> dict[Path, bytes]:

@@ -261,7 +261,7 @@ def test_a_tables_means_and_differences_are_of_the_same_seeds(
     asked = plan("table3", machine, seeds=5)
     put(asked, results)
     page, _ = render(asked, results)
-    table = pd.read_csv(results.tables / "table3.csv")
+    table = pd.read_csv(results.tables / f"{asked.files}.csv")
     assert set(table.n) == {5}
     assert set(table[table.reference != "itself"].pairs) == {5}
     assert "Seeds beyond those that the protocol states are in it" in page

@@ -48,7 +48,7 @@ def test_complete(ablation: str, machine: Machine, results: Results, put_records
     put_records(asked, results)
     page, files = render(asked, results)
     check(f"{ablation}-complete", page)
-    assert page == (results.tables / f"{ablation}.md").read_text()
+    assert page == (results.tables / f"{asked.files}.md").read_text()
     assert {file.suffix for file in files} == {".md", ".csv", ".png", ".svg"}
     for file in files:
         assert file.stat().st_size > 100
@@ -89,7 +89,7 @@ def test_the_csv_has_the_figures_of_the_records(
     asked = plan("table3", machine)
     put_records(asked, results)
     render(asked, results)
-    table = pd.read_csv(results.tables / "table3.csv")
+    table = pd.read_csv(results.tables / f"{asked.files}.csv")
     paper = read_paper("table3")
     errors: dict[tuple[str, int], list[float]] = {}
     for entry in asked.entries:
@@ -123,7 +123,7 @@ def test_differences_are_over_the_seeds_that_both_rows_have(
     asked = plan("table3", machine)
     put_records(asked, results, skip=1)
     render(asked, results)
-    table = pd.read_csv(results.tables / "table3.csv")
+    table = pd.read_csv(results.tables / f"{asked.files}.csv")
     shallow = table[table.depth == 11].set_index("setting")
     assert list(shallow.n) == [1, 2, 2, 2, 2]
     first = {
@@ -235,7 +235,7 @@ def test_error_is_drawn_against_parameters(
     plan = make_plan(ablation, protocol, machine, seeds=1)
     put_records(plan, results)
     page, files = render(plan, results)
-    drawing = next(file for file in files if file.name == f"{ablation}.svg").read_text()
+    drawing = next(file for file in files if file.name == f"{plan.files}.svg").read_text()
     assert "parameters, millions" in drawing
     # The paper's points have their place only among nets of the paper's size.
     assert ("paper, CIFAR-10" in drawing) == same_nets

@@ -74,7 +74,7 @@ class Grid:
         return {record.name: record.weights_checksum for record in records}
 
     def table(self, where: str) -> str:
-        return (self.results(where).tables / "two.csv").read_text()
+        return (self.results(where).tables / "two-3seeds.csv").read_text()
 
     def jobs(self) -> dict[str, str]:
         """The jobs of the runs that are some epochs on their way, by run."""

@@ -40,11 +40,11 @@ def states(results: Results) -> list[State]:
 
 def _state(name: str, results: Results, holds: Holds, jobs: dict[str, str] | None) -> State:
     try:
-        status = results.status(name)
+        record = results.read(name)
     except UserError as error:
         return State(name, "unsound", None, str(error))
-    if status != "missing":
-        return State(name, status, None)
+    if record is not None:
+        return State(name, record.status, None)
     epochs, job = _epochs(results, name), job_of(results, name)
     now = None if jobs is None or job is None else jobs.get(job, "gone")
     told = "" if job is None else f"job {job}, {(now or 'the queue cannot be asked here').lower()}"

@@ -140,14 +140,22 @@ class Plan:
 
     @property
     def files(self) -> str:
-        """What its files are called: as the ablation, and by their seeds if these begin elsewhere.
+        """What its files are called: as the ablation, and by what was asked for otherwise.
 
-        So a sample of other seeds does not take the place of the table that is stated.
+        So a sample of other seeds, or with another batch, does not take the place of the table
+        that is stated.
         """
-        seeds = [run.seed for entry in self.entries for run in entry.runs]
-        if not seeds or min(seeds) == 0:
-            return self.ablation_name
-        return f"{self.ablation_name}-seeds{min(seeds)}to{max(seeds)}"
+        trained = [entry for entry in self.entries if entry.runs]
+        seeds = {run.seed for entry in trained for run in entry.runs}
+        batches = {run.training.batch for entry in trained for run in entry.runs}
+        name = self.ablation_name
+        if seeds and min(seeds) > 0:
+            name += f"-seeds{min(seeds)}to{max(seeds)}"
+        elif any(len(entry.runs) != self.protocol.count(entry.role) for entry in trained):
+            name += f"-{self.seeds}seed{'' if self.seeds == 1 else 's'}"
+        for batch in batches - {self.protocol.training.batch}:
+            name += f"-batch{batch}"
+        return name
 
     @property
     def names_references(self) -> bool:
