@@ -63,10 +63,15 @@ def test_verdicts_are_as_given() -> None:
     assert every["table4-order"].decision == "not run"
 
 
+def test_headings_are_read_in_any_case() -> None:
+    assert parse(PLAIN.replace("setting,seed", "Setting,SEED"), "a.csv") == parse(PLAIN, "a.csv")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "setting: no such column; allowed: setting, seed, error, and if you like depth"),
+        ("", "setting: no such column; there are: none; allowed: setting, seed, error, and if you"),
+        ("setting;seed;error\n", "setting: no such column; there are: setting;seed;error; allowed"),
         ("setting,seed\n", "error: no such column"),
         ("setting,seed,error,seed\n", "seed: the column stands twice"),
         ("setting,seed,error\n", "no runs; allowed: a line for each, below the heading"),

@@ -1,4 +1,5 @@
 import math
+import time
 from itertools import permutations, product
 
 import numpy as np
@@ -7,7 +8,7 @@ from scipy import stats
 
 from cardinality.analysis.outcomes import Outcomes
 from cardinality.analysis.power import page_null
-from cardinality.analysis.trends import page, trend
+from cardinality.analysis.trends import EXACT, page, trend
 from tests.analysis.made import TABLE3, A, B, at_most, drawn, generator, made, revision3
 
 FALLING = np.array([[5.0, 4, 3, 2, 1]] * 3)
@@ -38,6 +39,18 @@ def test_p_is_that_of_every_order_counted(blocks: int, columns: int) -> None:
         # L of the reversed columns is blocks times n (n + 1)^2 / 2 minus L.
         rises = (every <= found.statistic).mean()
         assert [found.falls, found.rises] == pytest.approx([falls, rises])
+
+
+def test_p_of_many_seeds_takes_no_longer_and_joins_what_is_exact() -> None:
+    random = generator(9)
+    errors = random.normal(size=(EXACT + 1, 5)) - np.arange(5) / 25
+    many, fewer = page(errors), page(errors[:-1])
+    assert many.falls == pytest.approx(fewer.falls, rel=0.5)
+    exact = stats.page_trend_test(stats.rankdata(-errors, axis=1), ranked=True, method="exact")
+    assert many.falls == pytest.approx(exact.pvalue, rel=0.1)
+    begun = time.monotonic()
+    page(random.normal(size=(10_000, 5)))
+    assert time.monotonic() - begun < 10
 
 
 def test_the_null_distribution_of_one_block_is_that_of_its_orders() -> None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,9 @@ from tests.tiny import sitting
         (["nope"], ["nope"]),
         (["run", "table3", "--stop-after", "soon"], ["'soon'", "9m"]),
         (["run", "table3", "--only", "5x5d"], ["--only 1x64d, 2x40d", "--seed 0 to 2"]),
-        (
-            ["run", "table3", "--only", "abc"],
-            ["as 'abc'; allowed: --only 1x64d, 2x40d, "],
-        ),
+        (["run", "table3", "--only", "abc"], ["--only abc: ", "allowed: --only 1x64d, 2x40d, "]),
+        (["run", "table3", "--only", "1x64d", "--seed", "9"], ["error: --seed 9: "]),
+        (["plan", "table2", "--only", "5x5d"], ["--only 5x5d: ", "1x64d, 2x40d"]),
         (["run", "table3", "--depth", "residual"], ["--depth base, deep"]),
         (["run", "table3", "--seed", "3"], ["--seed 0 to 2"]),
         (["solve", "--cardinality", "0"], ["--cardinality", "greater than or equal to 1"]),
@@ -78,6 +78,53 @@ def test_mistakes(call: Call, tmp_path: Path, arguments: list[str], words: list[
     assert err.count("\n") == 1
     for word in words:
         assert word in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "without"),
+    [
+        (["plan", "table3", "--machine", "8xV100", "--only", "1x64d"], "--only"),
+        (["plan", "table3", "--machine", "8xV100", "--detect", "1", "--jobs", "2"],
+         "--detect, --jobs"),
+        (["plan", "table3", "--machine", "8xV100", "--device", "cpu"], "--device"),
+        (["plan", "table3", "--detect", "1", "--seed", "0"], "--seed"),
+        (["evaluate", "--weights", __file__, "--data", ".", "--setting", "1x64d", "--scales",
+          "paper", "--views", "ten", "--crop", "64"], "--crop, --views"),
+        (["responses", "a-run", "--side", "64"], "--side"),
+        (["responses", "--table", "table3", "--stem", "cifar"], "--stem"),
+        (["responses", "a-run", "--protocol", "quick"], "--protocol"),
+        (["compare", "a", "b", "--margin", "1", "--results", "c"], "--results"),
+        (["compare", "a.csv", "--margin", "1"], "--margin"),
+        (["report", "--port", "80"], "--port"),
+    ],
+)  # fmt: skip
+def test_an_option_without_effect_is_refused(
+    call: Call, arguments: list[str], without: str
+) -> None:
+    status, out, err = call(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {without}: has no effect ")
+    assert err.endswith("; allowed: without it\n")
+
+
+def test_a_claim_that_there_is_not_is_told_before_anything_is_computed(
+    call: Call, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("based_on: quick\ntitle: Own\nclaims: [table3-trend]\n")
+    asked = ["table3", "--protocol", str(path), "--results", str(tmp_path / "results")]
+    status, out, err = call("run", *asked)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {path}: claims: claim 'table3-trend': no such claim; allowed: ")
+
+
+def test_one_protocols_folder_is_no_folder_of_results(
+    call: Call, tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    put_records(tiny, Results(tmp_path / "tiny"))
+    status, _, err = call("render", "table3", "--results", str(tmp_path / "tiny"))
+    assert status == 2
+    assert err == f"error: {tmp_path}/tiny: is one protocol's; allowed: --results {tmp_path}\n"
 
 
 def test_inspect_prints_one_object(call: Call) -> None:
@@ -106,6 +153,21 @@ def test_inspect_prints_a_table_that_adds_up(call: Call) -> None:
     rows = [line.split() for line in out.splitlines()[4:]]
     params = [int(row[-3].replace(",", "")) for row in rows]
     assert sum(params[:-1]) == params[-1]
+
+
+def test_runs_with_other_numerics_are_told_before_any_is_computed(
+    call: Call,
+    tiny: Plan,
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    put_records: Callable[..., None],
+) -> None:
+    theirs = tiny.with_numerics(replace(tiny.runs()[0].numerics, precision="bfloat16"))
+    put_records(theirs, Results(tmp_path / "tiny"))
+    asked = ["plan", str(files[0]), "--protocol", str(files[1]), "--results", str(tmp_path)]
+    _, out, _ = call(*asked, "--device", "cpu")
+    assert "\n0 of 4 runs are there." in out
+    assert "Note: 2 runs with other numerics (CPU, bfloat16, 1 thread a run" in out
 
 
 def test_solve(call: Call) -> None:

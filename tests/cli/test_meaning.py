@@ -173,7 +173,7 @@ def test_a_scale_that_asks_nothing_or_has_no_table_stops_no_other(
         put(silent, Results(root / name))
     status, out, err = call("claims", "--results", str(root))
     assert status == 0
-    assert err.startswith("note: bare is left out: bare: of its ablations none is in ablations/;")
+    assert err.startswith("note: bare is left out: bare: ablations: none of them is in ablations/;")
     assert err.count("\n") == 1
     assert "[silent](silent/claims.md)" in out
     nothing = "No claim is judged at this scale."
@@ -253,7 +253,7 @@ def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["claims", "--format", "pdf"], ["--format", "latex"]),
         (["compare", "nowhere.csv"], ["nowhere.csv", "No such file"]),
         (["compare", "a.csv", "b.csv", "c.csv"], ["3 files", "RESULTS_B"]),
-        (["compare", "a.csv", "--margin", "1"], ["--margin", "two results"]),
+        (["compare", "a.csv", "--margin", "1"], ["--margin", "for RESULTS_A"]),
         (["compare", "a", "b"], ["--margin", "before anyone looks"]),
         (["compare", "a", "b", "--margin", "nan"], ["--margin"]),
         (["compare", "a", "b", "--margin", "1"], ["a: no such folder"]),

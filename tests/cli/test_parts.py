@@ -59,7 +59,7 @@ def test_a_scale_for_a_table_of_ones_own_has_no_pages_and_that_is_no_failure(
     answer = capsys.readouterr()
     assert "# Two rows" in answer.out
     assert "note: no pages to browse: " in answer.err
-    assert "of its ablations none is in ablations/" in answer.err
+    assert "ablations: none of them is in ablations/" in answer.err
 
 
 def test_what_is_next_is_said_as_it_was_asked(machine: Machine) -> None:

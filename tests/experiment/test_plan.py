@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,10 +202,43 @@ def test_one_row_is_chosen_by_its_setting_or_by_its_label(machine: Machine) -> N
     assert len(plan.select("1x64d")) == 5
     (run,) = plan.select("SE-ResNeXt")
     assert (str(run.architecture.setting), run.architecture.squeeze) == ("32x4d", True)
-    with pytest.raises(UserError, match=r'allowed: --only 1x64d, 32x4d, "ResNet", .*"SE-ResNeXt"'):
+    with pytest.raises(
+        UserError, match=r"^--only 8x14d: .* --only 1x64d, 32x4d, ResNet, 'ResNet, "
+    ):
         plan.select("8x14d")
-    with pytest.raises(UserError, match=r'allowed: --only 1x64d, .*"SE-ResNeXt".*, or a net as'):
+    with pytest.raises(UserError, match=r"allowed: --only 1x64d, .* SE-ResNeXt, .*, or a net as"):
         plan.select("SE-Resnext")
+
+
+@pytest.mark.parametrize(
+    ("table", "asked", "wrong"),
+    [
+        (
+            "table3",
+            {"only": "1x64d", "role": "deep", "seed": 2},
+            "--only 1x64d --depth deep --seed 2: ",
+        ),
+        ("table3", {"only": "1x64d", "seed": 100}, "--seed 100: "),
+        ("table3", {"only": "5x5d", "role": "depe"}, "--only 5x5d --depth depe: "),
+        ("table2", {"only": "5x5d"}, "--only 5x5d: "),
+        ("table2", {"only": "1x64d", "seed": 0}, "--seed 0: "),
+    ],
+)
+def test_what_stands_for_no_run_is_named(
+    machine: Machine, table: str, asked: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        make_plan(table, "quick", machine).select(**asked)
+    assert str(caught.value).startswith(wrong)
+
+
+def test_lines_without_runs_are_chosen_too(machine: Machine) -> None:
+    counted = make_plan("resnet-table6", "resnet-cifar10-small", machine)
+    (line,) = counted.lines("ResNet-1202")
+    assert not line.runs
+    assert [
+        str(line.row.setting) for line in make_plan("table2", "quick", machine).lines("32x4d")
+    ] == ["32x4d"]
 
 
 def test_what_is_only_counted_is_not_offered(machine: Machine) -> None:
@@ -215,7 +249,11 @@ def test_what_is_only_counted_is_not_offered(machine: Machine) -> None:
         plan.select("none")
     assert str(caught.value).endswith("--seed 0")
     assert counted
-    assert not [entry for entry in counted if f'"{entry.row.label}"' in str(caught.value)]
+    assert not [
+        entry
+        for entry in counted
+        if entry.row.label and f", {entry.row.label}," in str(caught.value)
+    ]
 
 
 def test_a_row_whose_setting_and_label_others_have_is_chosen_by_its_net(machine: Machine) -> None:

@@ -166,7 +166,7 @@ def test_a_table_of_which_a_scale_trains_nothing_is_counted(tmp_path: Path) -> N
     )
     table = plan(str(tmp_path / "layers.yaml"), "quick")
     assert table.runs() == table.select() == []
-    with pytest.raises(UserError, match=r"no such run as '1x64d'; .* --seed none, since"):
+    with pytest.raises(UserError, match=r"^--only 1x64d: .* --seed none, since"):
         table.select("1x64d")
     page, files = render(table, Results(tmp_path / "results"))
     assert "Nothing is trained: this scale states no seeds for these depths." in page

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import errno
 import hashlib
 import http.client
 import re
@@ -397,7 +398,22 @@ def test_nothing_but_get_and_nothing_outside(served: tuple[str, int], results: P
         assert "secret" not in text, path
     for method in ("POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"):
         assert ask(served, "/", method)[0] == 405, method
-    assert ask(served, "/", host="example.org")[0] == 421
+    for host in ("example.org", "example.org:80", "127.0.0.1.example.org", "[::1", "localhost@a"):
+        assert ask(served, "/", host=host)[0] == 421, host
+    for host in ("localhost", "127.0.0.1", "LOCALHOST:8765"):  # at HTTP's own port without one
+        assert ask(served, "/", host=host)[0] == 200, host
+
+
+def test_a_page_that_cannot_be_written_is_told(
+    served: tuple[str, int], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(results / "index.html"))
+
+    monkeypatch.setattr("cardinality.report.pages.serve.write_report", full)
+    status, told = ask(served, "/")
+    assert status == 500
+    assert told.startswith(f"{results}/index.html: the disk is full; allowed: make room there")
 
 
 def test_a_port_that_is_taken_is_one_line(served: tuple[str, int], results: Path) -> None:

@@ -19,11 +19,11 @@ from cardinality.experiment.configuration import (
     RESNET,
     LayerCount,
     NetOptions,
-    Protocol,
     SettingText,
     role_of,
 )
 from cardinality.experiment.grid import protocols_of
+from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
 
 Family = Literal["primary", "secondary"]
@@ -286,22 +286,25 @@ class Claims(Strict):
 
 
 def claims_of(
-    protocol: Protocol, claims: Claims | None = None, planned: Collection[str] | None = None
+    plan: Plan, claims: Claims | None = None, planned: Collection[str] | None = None
 ) -> Claims:
-    """The claims that a protocol asks: those that it names beforehand, else all that it can.
+    """The claims that a plan's protocol asks: those that it names beforehand, else all it can.
 
     Args:
-        protocol: the scale.
+        plan: of any table at the scale.
         claims: with their rules, by default the suite's.
         planned: names of the tables that can be planned at it, where that is known.
 
     Raises:
         UserError: it names one that there is not.
     """
-    claims = claims or read_all_claims()
-    if protocol.claims is not None:
-        return claims.asked(protocol.claims)
-    return claims if planned is None else claims.at_scale(planned)
+    claims, named = claims or read_all_claims(), plan.protocol.claims
+    if named is None:
+        return claims if planned is None else claims.at_scale(planned)
+    try:
+        return claims.asked(named)
+    except UserError as error:
+        raise UserError(f"{plan.typed[1]}: claims: {error}") from None
 
 
 def read_claims(path: Path | None = None) -> Claims:

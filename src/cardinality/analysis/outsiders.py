@@ -11,6 +11,7 @@ from cardinality.analysis.outcomes import Cell, Figure, Outcomes, blocks
 from cardinality.analysis.verdicts import Published, Verdict, judge
 from cardinality.architecture.settings import Setting
 from cardinality.common.errors import UserError
+from cardinality.common.text import line as short
 
 REQUIRED = ("setting", "seed", "error")
 OPTIONAL = ("depth", "shortcuts", "train_error")
@@ -63,7 +64,8 @@ def parse(text: str, name: str) -> Given:
     Raises:
         UserError: in one line, what is missing, stands twice or is no number, and what is allowed.
     """
-    (_, heading), *rows = _read(text, name) or [(1, [])]
+    (_, stated), *rows = _read(text, name) or [(1, [])]
+    heading = [column.casefold() for column in stated]
     _check_heading(heading, name)
     for number, values in rows:
         if len(values) != len(heading):
@@ -103,7 +105,10 @@ def _read(text: str, name: str) -> list[tuple[int, list[str]]]:
 def _check_heading(heading: list[str], name: str) -> None:
     for column in REQUIRED:
         if column not in heading:
-            raise UserError(f"{name}: {column}: no such column; allowed: {COLUMNS}")
+            there = short(", ".join(heading), 100) or "none"
+            raise UserError(
+                f"{name}: {column}: no such column; there are: {there}; allowed: {COLUMNS}"
+            )
     for column in heading:
         if heading.count(column) > 1:
             raise UserError(f"{name}: {column}: the column stands twice; allowed: {COLUMNS}")

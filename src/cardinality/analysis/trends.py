@@ -10,6 +10,9 @@ from cardinality.analysis.comparisons import Effect, effect
 from cardinality.analysis.contrasts import slope
 from cardinality.analysis.outcomes import DIGITS, Cell, Figure, Floats, Outcomes, blocks
 
+# Blocks up to which p is exact, which takes a second then and grows with the square of them.
+EXACT = 100
+
 
 @dataclass(frozen=True)
 class Page:
@@ -17,7 +20,7 @@ class Page:
 
     Attributes:
         statistic: L, the sum over blocks of column number times rank; a large one is a fall.
-        falls, rises: exact one-sided p that the errors fall, or rise, from column to column.
+        falls, rises: one-sided p that the errors fall, or rise, from column to column.
         ties: whether a block has equal errors, which makes p conservative.
     """
 
@@ -28,7 +31,7 @@ class Page:
 
 
 def page(errors: Floats) -> Page:
-    """Page's trend test (1963), exact, on minus the error.
+    """Page's trend test (1963) on minus the error: exact, or normal beyond `EXACT` blocks.
 
     Equal errors share the mean of their ranks, and a run that diverged (infinite) ranks last.
     scipy takes the next smaller whole L for a fractional one, and the distribution without ties,
@@ -40,9 +43,10 @@ def page(errors: Floats) -> Page:
     """
     ranks = stats.rankdata(-np.round(errors, DIGITS), axis=1)
     columns = ranks.shape[1]
-    falls = stats.page_trend_test(ranks, ranked=True, method="exact")
+    method = "exact" if len(ranks) <= EXACT else "asymptotic"
+    falls = stats.page_trend_test(ranks, ranked=True, method=method)
     backwards = np.arange(columns, 0, -1)
-    rises = stats.page_trend_test(ranks, ranked=True, predicted_ranks=backwards, method="exact")
+    rises = stats.page_trend_test(ranks, ranked=True, predicted_ranks=backwards, method=method)
     ties = any(np.unique(block).size < columns for block in ranks)
     # Sums of exact terms may pass one by rounding.
     p, against = (min(1.0, float(result.pvalue)) for result in (falls, rises))

@@ -8,13 +8,13 @@ from cardinality.architecture.settings import Block, Shortcut, Stem
 
 
 def solve_command(
-    cardinality: Annotated[int, typer.Option("--cardinality", min=1, help="C.")],
+    cardinality: Annotated[int, typer.Option("--cardinality", min=1, max=10**6, help="C.")],
     budget: Annotated[
         str, typer.Option("--budget", metavar="SETTING", help="Whose block is to be matched.")
     ] = "1x64d",
     times: Annotated[float, typer.Option("--times", help="Multiple of that block.")] = 1.0,
     base: Annotated[
-        int, typer.Option("--base", min=1, help="Stem channels, which d must suit.")
+        int, typer.Option("--base", min=1, max=10**6, help="Stem channels, which d must suit.")
     ] = 64,
 ) -> None:
     """Find the width d (Eq. 4) that gives C paths the complexity of another setting."""

@@ -123,7 +123,9 @@ def status_command(
         for one in every:
             if one.state != "done":
                 epochs = "" if one.epochs is None else f"epoch {one.epochs}"
-                print(f"{one.state:8}  {terminal(one.name)}  {epochs}  {terminal(one.note)}".rstrip())
+                print(
+                    f"{one.state:8}  {terminal(one.name)}  {epochs}  {terminal(one.note)}".rstrip()
+                )
         told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         print(f"{name}: {told or 'nothing yet'}", flush=True)
         if not watch or not counts["running"] + counts["queued"]:

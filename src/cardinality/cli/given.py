@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from cardinality.architecture.settings import Stem
-from cardinality.cli.options import ComputeOn, ResultsOption, results_root
+from cardinality.cli.options import ComputeOn, ResultsOption, refuse, results_root
 from cardinality.common.errors import UserError
 from cardinality.common.files import look
 
@@ -23,9 +23,12 @@ def evaluate_command(
         bool, typer.Option("--padded", help="Shortcuts of type A, which have no weights.")
     ] = False,
     resize: Annotated[
-        int, typer.Option("--resize", min=1, help="Length of the shorter side.")
-    ] = 256,
-    crop: Annotated[int, typer.Option("--crop", min=1, help="Side of the crop.")] = 224,
+        int | None,
+        typer.Option("--resize", min=1, help="Length of the shorter side; by default 256."),
+    ] = None,
+    crop: Annotated[
+        int | None, typer.Option("--crop", min=1, help="Side of the crop; by default 224.")
+    ] = None,
     views: Annotated[
         Literal["center", "ten"], typer.Option("--views", help="One crop, or ten averaged.")
     ] = "center",
@@ -64,10 +67,14 @@ def evaluate_command(
     from cardinality.host.provenance import provenance
     from cardinality.training.weights import load_weights, net_with, statistics_of
 
+    if scales is not None:
+        refuse(
+            "with --scales, which sees whole images",
+            {"--resize": resize, "--crop": crop, "--views": views != "center"},
+        )
+    resize, crop = resize or 256, crop or 224
     if crop > resize:
         raise UserError(f"--crop {crop}: at most --resize, {resize}")
-    if scales is not None and views != "center":
-        raise UserError(f"--scales: beside --views {views}; allowed: one of the two")
     if among is not None and classes is None:
         raise UserError("--among: without --classes; allowed: with the names of the net's outputs")
     machine = detect(device)

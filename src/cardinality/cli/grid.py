@@ -28,7 +28,13 @@ from cardinality.cli.options import (
 )
 from cardinality.cli.parts import compute, next_command
 from cardinality.cli.sharing import take_part
-from cardinality.cli.showing import say_whose, show, shown_as_brought, write_pages
+from cardinality.cli.showing import (
+    say_what_is_shown,
+    say_whose,
+    show,
+    shown_as_brought,
+    write_pages,
+)
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 
@@ -74,6 +80,7 @@ def run_command(
     gpus: GpusOption = None,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
+    from cardinality.analysis.claims import claims_of
     from cardinality.cli.cluster import read_cluster, send, show_scripts
     from cardinality.data.store import identify
     from cardinality.execution.beforehand import check as check_files
@@ -105,6 +112,8 @@ def run_command(
         print(f"Note: {plan.remark}.")
     summary = Summary()
     if absent:
+        say_what_is_shown(plan, found)
+        claims_of(plan)  # one that there is not is told before anything is computed
         check_files(absent, found.folder)
     if absent and nodes is not None:
         asked = (ablation, protocol, seeds, batch, first_seed)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.options import FormatOption, ResultsOption, results_root
+from cardinality.cli.options import FormatOption, ResultsOption, refuse, results_root
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
 
@@ -101,16 +101,12 @@ def compare_command(
 ) -> None:
     """Judge other people's runs by the same rules, or ask whether two results are the same."""
     if len(given) == 2:
-        if claim is not None:
-            raise UserError(
-                "--claim: of two results cells are compared; allowed: with one FILE.csv"
-            )
+        refuse("of two results, whose cells are compared", {"--claim": claim, "--results": results})
         _compare_results(given, margin, protocol, output, as_json)
         return
     if len(given) != 1:
         raise UserError(f"{len(given)} files; allowed: one FILE.csv, or RESULTS_A and RESULTS_B")
-    if margin is not None:
-        raise UserError("--margin: is for two results; allowed: RESULTS_A RESULTS_B --margin M")
+    refuse("of one FILE.csv; it is for RESULTS_A RESULTS_B", {"--margin": margin})
     _compare_file(given[0], claim, protocol, results, output, as_json)
 
 

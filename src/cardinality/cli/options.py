@@ -121,15 +121,33 @@ def _numbers(command: Callable[..., None]) -> dict[str, type]:
     return found
 
 
+def refuse(beside: str, options: Mapping[str, object]) -> None:
+    """See that no option was given that would have no effect beside another.
+
+    Args:
+        beside: beside what, such as ``with --detect``.
+        options: what was given for each that would not, by its name; none or false is nothing.
+
+    Raises:
+        UserError: one was given.
+    """
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        raise UserError(f"{', '.join(given)}: has no effect {beside}; allowed: without it")
+
+
 def results_root(given: Path | None) -> Path:
     """The folder that results are in: the one that was given, else results/ of the workspace.
 
     Raises:
-        UserError: something else has its name: a file, a pipe, a link that leads nowhere.
+        UserError: something else has its name: a file, a pipe, a link that leads nowhere; or it
+            is one protocol's folder.
     """
     folder = workspace() / "results" if given is None else given
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{folder}: is there and is no folder; allowed: --results FOLDER")
+    if next(folder.glob("runs/*/run.json"), None) is not None:
+        raise UserError(f"{folder}: is one protocol's; allowed: --results {folder.parent}")
     return folder
 
 

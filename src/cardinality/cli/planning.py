@@ -16,7 +16,9 @@ from cardinality.cli.options import (
     ResultsOption,
     SeedOption,
     SeedsOption,
+    refuse,
 )
+from cardinality.cli.showing import say_what_is_shown
 from cardinality.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,6 +62,11 @@ def plan_command(
     if on is not None:
         from cardinality.cli.cost import show_costs
 
+        refuse(
+            "with --machine, whose runs go one after the other",
+            {"--device": device != "auto", "--only": only, "--depth": depth, "--seed": seed,
+             "--detect": detect, "--jobs": jobs},
+        )  # fmt: skip
         show_costs(ablation, protocol, seeds, batch, results, on, price)
         return
     if ablation is None:
@@ -75,12 +82,14 @@ def plan_command(
 
     plan, found, machine = open_plan(ablation, protocol, seeds, device, results, None, batch)
     if detect is not None:
-        _detect(plan, found, machine, detect)
+        refuse("with --detect, which is of a whole table",
+               {"--only": only, "--depth": depth, "--seed": seed})  # fmt: skip
+        _detect(plan, found, machine, detect, jobs)
         return
     chosen = plan.select(only, depth, seed)
     names = {run.name for run in chosen}
     lines: list[tuple[object, ...]] = []
-    for entry in plan.entries:
+    for entry in plan.lines(only, depth):
         row, net = entry.row, entry.architecture
         budget = row.budget * block_parameters(plan.ablation.reference)
         off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
@@ -91,7 +100,7 @@ def plan_command(
         for run in entry.runs:
             if run.name in names:
                 lines.append((*common, run.seed, found.status(run.name), run.name))
-        if not entry.runs:
+        if not entry.runs and seed is None:
             state = "only counted" if plan.ablation.trains else "arithmetic alone"
             lines.append((*common, "", state, ""))
     headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
@@ -106,9 +115,12 @@ def plan_command(
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
+        say_what_is_shown(plan, found)
 
 
-def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -> None:
+def _detect(
+    plan: "Plan", found: "Results", machine: "Machine", points: float, jobs: int | None
+) -> None:
     """Say how many seeds and how much time each comparison of a table needs."""
     from functools import cache
 
@@ -126,7 +138,7 @@ def _detect(plan: "Plan", found: "Results", machine: "Machine", points: float) -
     root = found.folder.parent
     others = [each for each in folders_of(root) if each.folder.name != plan.protocol_name]
     wanted = demands(plan, points, found, others)
-    jobs = jobs_here(plan, found, machine)
+    jobs = jobs_here(plan, found, machine, jobs)
     # What nothing is known of is measured once, not for every line.
     measured = cache(lambda: rate(plan, plan.runs(), machine))
 

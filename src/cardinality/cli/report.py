@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cardinality.cli.options import ResultsOption, results_root
+from cardinality.cli.options import ResultsOption, refuse, results_root
 
 
 def report_command(
@@ -22,16 +22,23 @@ def report_command(
         ),
     ] = False,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="For --serve; 0 takes any that is free.")
-    ] = 8765,
+        int | None,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            help="For --serve; by default 8765; 0 takes any that is free.",
+        ),
+    ] = None,
 ) -> None:
     """Write pages to browse from the records on disk: results/index.html and one a protocol."""
     folder = results_root(results)
     if serve:
         from cardinality.report.pages.serve import serve_report
 
-        serve_report(folder, protocol, port, open_page)
+        serve_report(folder, protocol, 8765 if port is None else port, open_page)
         return
+    refuse("without --serve", {"--port": port})
     from cardinality.report.pages.write import write_report
 
     first, changed = write_report(folder, protocol)

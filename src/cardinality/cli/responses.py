@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cardinality.architecture.settings import Stem
-from cardinality.cli.options import ProtocolOption, ResultsOption, results_root
+from cardinality.cli.options import ResultsOption, refuse, results_root
 from cardinality.common.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,19 +31,28 @@ def responses_command(
     table: Annotated[
         str | None, typer.Option("--table", help="a table's, the first seed of each line; or")
     ] = None,
-    protocol: ProtocolOption = "quick",
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Of --table; by default quick.")
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option("--weights", help="any weights, described as for evaluate.")
     ] = None,
-    setting: Annotated[str, typer.Option("--setting", help="Of --weights; or a net's name.")] = "",
+    setting: Annotated[
+        str | None, typer.Option("--setting", help="Of --weights; or a net's name.")
+    ] = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Of --weights.")] = None,
-    stem: Annotated[Stem, typer.Option("--stem", help="Of --weights.")] = "imagenet",
+    stem: Annotated[
+        Stem | None, typer.Option("--stem", help="Of --weights; by default imagenet.")
+    ] = None,
     padded: Annotated[
         bool, typer.Option("--padded", help="Of --weights: shortcuts of type A.")
     ] = False,
     side: Annotated[
-        int, typer.Option("--side", min=1, help="Beside --weights, the square at the centre.")
-    ] = 224,
+        int | None,
+        typer.Option(
+            "--side", min=1, help="Of --weights, the square at the centre; by default 224."
+        ),
+    ] = None,
     images: Annotated[
         int,
         typer.Option("--images", min=1, max=1_000_000, help="So many of all test images."),
@@ -64,6 +73,11 @@ def responses_command(
 
     if [bool(runs), table is not None, weights is not None].count(True) != 1:
         raise UserError("responses: of what; allowed: names of runs, --table or --weights")
+    if table is None:
+        refuse("without --table", {"--protocol": protocol})
+    if weights is None:
+        described = {"--setting": setting, "--depth": depth, "--stem": stem, "--padded": padded}
+        refuse("without --weights", described | {"--side": side})
     root = results_root(results)
     path, title = root / "responses" / "responses", ""
     if weights is not None:
@@ -71,12 +85,16 @@ def responses_command(
             raise UserError(
                 "--data: is missing; allowed: beside --weights a folder of class folders"
             )
-        parts = [_of_weights(weights, setting, depth, stem, padded, side, data, images)]
+        parts = [
+            _of_weights(
+                weights, setting or "", depth, stem or "imagenet", padded, side or 224, data, images
+            )
+        ]
     else:
         if data is not None:
             os.environ["CARDINALITY_DATA"] = str(data.absolute())
         if table is not None:
-            found, name, title = _of_table(root, table, protocol)
+            found, name, title = _of_table(root, table, protocol or "quick")
             path = found[0][0].plots / f"{name}-responses"
         else:
             found = [_found(root, name) for name in dict.fromkeys(runs or ())]
@@ -149,6 +167,8 @@ def _of_run(results: "Results", record: "Record", images: int) -> "pd.DataFrame"
     from cardinality.training.weights import load_weights, net_with
 
     architecture, path = architecture_of(record), results.weights(record.name)
+    if not path.is_file():
+        raise UserError(f"{path}: is not there; allowed: a run that was computed here")
     weights, _ = load_weights(path)
     net = net_with(
         weights, path, architecture.setting, architecture.depth, architecture.stem,

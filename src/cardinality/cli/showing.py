@@ -15,7 +15,7 @@ from cardinality.cli.options import (
     SeedsOption,
 )
 from cardinality.common.errors import UserError
-from cardinality.common.text import line
+from cardinality.common.text import line, plural
 
 if TYPE_CHECKING:
     from cardinality.experiment.plan import Plan
@@ -99,6 +99,21 @@ def say_whose(plan: "Plan", found: "Results") -> None:
     theirs = len(done & brought(found.folder))
     if 0 < theirs < len(done):
         print(f"{theirs} of these {len(done)} runs come with the repository, the others are yours.")
+
+
+def say_what_is_shown(plan: "Plan", found: "Results") -> None:
+    """Where a table shows runs with other numerics than those of this machine, say so."""
+    from cardinality.report.recorded import as_recorded, plan_numerics
+
+    shown = as_recorded(plan, found)
+    theirs = plan_numerics(shown.plan)
+    if shown.done and theirs is not None and theirs != plan_numerics(plan):
+        from cardinality.report.markdown import describe
+
+        print(
+            f"Note: {plural(len(shown.done), 'run')} with other numerics ({describe(theirs)}) are"
+            " there. A table mixes none: it shows the kind of which it has more runs."
+        )
 
 
 def write_pages(protocol: str, found: "Results") -> None:

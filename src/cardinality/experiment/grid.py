@@ -119,7 +119,7 @@ def possible_plans(
         except UserError as error:
             problems[name] = str(error)
     if not plans:
-        none = f"{protocol}: of its ablations none is in {ABLATIONS}/; allowed: one that is"
+        none = f"{protocol}: ablations: none of them is in {ABLATIONS}/; allowed: one that is"
         raise UserError(next(iter(problems.values()), none))
     return plans, problems
 

@@ -1,12 +1,13 @@
 """Every run that one table needs at one scale, line by line, and what it is compared with."""
 
+import shlex
 from dataclasses import dataclass, replace
 
 from cardinality.architecture.complexity import Complexity
 from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.configuration import Ablation, Protocol, Row
-from cardinality.experiment.run import Numerics, Run
+from cardinality.experiment.run import Numerics, Run, net_name
 
 
 @dataclass(frozen=True)
@@ -69,35 +70,56 @@ class Plan:
         Raises:
             UserError: there are none, with what there is.
         """
-        chosen = self.chosen(only, role, seed)
-        asked = (only, role, seed) != (None, None, None)
-        if self.ablation.trains and asked and not chosen:
-            # Lines that are only counted are no answer, but where there is no other.
-            lines = [entry for entry in self.entries if entry.runs] or self.entries
-            settings = dict.fromkeys(str(entry.row.setting) for entry in lines)
-            labels = dict.fromkeys(f'"{entry.row.label}"' for entry in lines if entry.row.label)
-            rows = ", ".join([*settings, *labels])
-            roles = ", ".join(dict.fromkeys(entry.role for entry in lines))
-            like = f" as {only!r}" if only is not None else ""
-            raise UserError(
-                f"{self.ablation_name} has no such run{like}; allowed: --only {rows}, or a net as"
-                f" runs are named by it; --depth {roles}; --seed {self._seeds_in_words()}"
-            )
+        asked = (only, role, seed)
+        if asked != (None, None, None) and not self._has(*asked):
+            raise UserError(self._none_such(*asked))
+        chosen = self.chosen(*asked)
         return [run for run in self.runs() if run.name in chosen]
 
     def chosen(
         self, only: str | None = None, role: str | None = None, seed: int | None = None
     ) -> set[str]:
         """The names of the runs that `select` finds; there may be none."""
+        lines = self.lines(only, role)
+        return {run.name for line in lines for run in line.runs if seed in (None, run.seed)}
+
+    def lines(self, only: str | None = None, role: str | None = None) -> list[Entry]:
+        """The lines of one setting, label or net, or of one depth, also those without runs."""
         wanted = self._wanted(only)
-        return {
-            run.name
+        return [
+            entry
             for entry in self.entries
-            for run in entry.runs
-            if wanted in (None, entry.row.setting, entry.row.label, run.net)
+            if wanted in (None, entry.row.setting, entry.row.label, net_name(entry.architecture))
             and role in (None, entry.role, entry.role.partition(" ")[0])
-            and seed in (None, run.seed)
-        }
+        ]
+
+    def _has(
+        self, only: str | None = None, role: str | None = None, seed: int | None = None
+    ) -> bool:
+        """Whether there is such a run; or in a table that trains none, such a line."""
+        if self.ablation.trains:
+            return bool(self.chosen(only, role, seed))
+        return bool(self.lines(only, role)) and seed is None
+
+    def _none_such(self, only: str | None, role: str | None, seed: int | None) -> str:
+        """Which of these stands for no run, and what does."""
+        # Lines that are only counted are no answer, but where there is no other.
+        lines = [entry for entry in self.entries if entry.runs] or self.entries
+        words = [str(entry.row.setting) for entry in lines]
+        words += [shlex.quote(entry.row.label) for entry in lines if entry.row.label]
+        rows, roles = dict.fromkeys(words), dict.fromkeys(entry.role for entry in lines)
+        asked = (
+            ("--only", only, self._has(only)),
+            ("--depth", role, self._has(role=role)),
+            ("--seed", seed, self._has(seed=seed)),
+        )
+        told = {f"{option} {value}": there for option, value, there in asked if value is not None}
+        wrong = [words for words, there in told.items() if not there]
+        return (
+            f"{' '.join(wrong or told)}: {self.ablation_name} has no such run; allowed:"
+            f" --only {', '.join(rows)}, or a net as runs are named by it; --depth"
+            f" {', '.join(roles)}; --seed {self._seeds_in_words()}"
+        )
 
     def _wanted(self, only: str | None) -> str | Setting | None:
         """The label, the setting or the net that a word stands for."""

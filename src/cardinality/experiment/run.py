@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -77,11 +77,8 @@ class Run:
 
     @cached_property
     def net(self) -> str:
-        """What tells its net from others, as its name has it: ``32x4d-depth11``."""
-        net = self.architecture
-        plain = "" if net.residual else "-noshortcut"
-        more = "".join(f"-{part.replace(' ', '')}" for part in net.variant.split(", ") if part)
-        return f"{net.setting}-depth{net.depth}{more}{plain}"
+        """What tells its net from others, as its name has it."""
+        return net_name(self.architecture)
 
     @cached_property
     def name(self) -> str:
@@ -117,15 +114,27 @@ def net_of(net: Architecture) -> dict[str, Any]:
     return always | _departures(net, omit=always)
 
 
+def net_name(net: Architecture) -> str:
+    """What a net is called in the names of its runs: ``32x4d-depth11``."""
+    plain = "" if net.residual else "-noshortcut"
+    more = "".join(f"-{part.replace(' ', '')}" for part in net.variant.split(", ") if part)
+    return f"{net.setting}-depth{net.depth}{more}{plain}"
+
+
 def net_from(described: Mapping[str, Any]) -> Architecture:
     """The net that a configuration describes: what `net_of` says of it, the other way.
 
     Raises:
         UserError: no net can be built so.
     """
+    known = {field.name: field.default is MISSING for field in fields(Architecture)}
+    wrong = [f"{key} is not known here" for key in described if key not in known]
+    wrong += [f"{key} is missing" for key in known if known[key] and key not in described]
+    if wrong:
+        raise UserError(f"no net of ours: {wrong[0]}")
     try:
         return Architecture(**{**described, "setting": Setting.parse(described["setting"])})
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise UserError(f"no net of ours: {error}") from None
 
 

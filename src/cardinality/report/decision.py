@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cardinality.analysis.claims import claims_of
 from cardinality.analysis.ledger import analyse
+from cardinality.analysis.trends import EXACT
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Entry, Plan
@@ -17,7 +18,7 @@ from cardinality.results.folder import Results
 # Of more that are open, their number says more than their names.
 FEW = 4
 RULES = {
-    "trend": "Page's trend, exact",
+    "trend": "Page's trend",
     "difference": "paired t",
     "interaction": "paired t",
     "chain": "every link by a paired t",
@@ -31,7 +32,7 @@ def decided(plan: Plan, results: Results) -> str:
     The verdicts are the protocol's, also where the table is shown with fewer or more seeds; they
     are corrected together with those of its other tables, where these can be planned.
     """
-    claims = claims_of(plan.protocol)
+    claims = claims_of(plan)
     own = [claim.name for claim in claims.claims if claim.table == plan.ablation_name]
     if not own:
         return _undecided(plan, results)
@@ -54,8 +55,9 @@ def _single(verdict: Verdict, protocol: str) -> str:
     p, _ = ps_text(verdict)
     figures = ""
     if evidence.p is not None and evidence.pairs:
+        exact = ", exact" if verdict.rule == "trend" and evidence.pairs <= EXACT else ""
         figures = (
-            f" ({RULES[verdict.rule]}, {evidence.pairs} seeds: p = {p}; "
+            f" ({RULES[verdict.rule]}{exact}, {evidence.pairs} seeds: p = {p}; "
             f"{effect_text(evidence.effect)} {evidence.unit})"
         ).replace("= <", "<")
     to_go = f"{verdict.unfinished} run{'s'[: verdict.unfinished != 1]} to go"

@@ -49,7 +49,7 @@ def demands(plan: Plan, points: float, results: Results, others: Sequence[Result
         others: of other protocols, whose deviations are borrowed where these have too few seeds.
     """
     planned = {plan.ablation_name, *(other.ablation_name for other in siblings(plan))}
-    claims = claims_of(plan.protocol, planned=planned)
+    claims = claims_of(plan, planned=planned)
     sample = reference.runs(plan)
     runs = [runs_of([plan], results), *([sample] if sample else []), *borrowed(others)]
     own = {claim.name for claim in claims.claims if claim.table == plan.ablation_name}

@@ -137,7 +137,7 @@ def lent(results: Results) -> Runs | None:
 
 def runs_of(plans: Sequence[Plan], results: Results) -> Runs:
     """How the runs of some plans of one protocol came out, to take deviations from."""
-    asked = claims_of(plans[0].protocol, planned={plan.ablation_name for plan in plans})
+    asked = claims_of(plans[0], planned={plan.ablation_name for plan in plans})
     plans, found = _recorded(plans, results)
     earlier = early_errors(asked, found.done, results)
     outcomes = {
@@ -153,7 +153,7 @@ def judge_plans(
     others: Sequence[Runs] = (),
 ) -> Judged:
     """Judge the claims that a protocol asks by the records of some of its tables; see above."""
-    asked = claims_of(plans[0].protocol, claims, {plan.ablation_name for plan in plans})
+    asked = claims_of(plans[0], claims, {plan.ablation_name for plan in plans})
     plans, found = _recorded(plans, results)
     paper = {plan.ablation_name: paper_of(plan) for plan in plans if plan.ablation.trains}
     earlier = early_errors(asked, found.done, results)

@@ -13,7 +13,8 @@ from threading import Lock
 from urllib.parse import unquote, urlsplit
 
 from cardinality.analysis.planning import Runs
-from cardinality.common.errors import UserError
+from cardinality.common.errors import UserError, of_system
+from cardinality.common.text import line
 from cardinality.common.workspace import names
 from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.report.judged import folders_of, lent
@@ -130,8 +131,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with a page, a part of one, or a file."""
         # Another site's page that has its own name lead here would be of another origin.
-        host = (self.headers.get("Host") or "").rpartition(":")[0]
-        if host not in (HOST, "localhost"):
+        if _named(self.headers.get("Host") or "") not in (HOST, "localhost"):
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
             return
         path = unquote(urlsplit(self.path).path)
@@ -141,6 +141,9 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"{error}\n".encode())
         except (BrokenPipeError, ConnectionResetError):
             pass  # the reader has gone
+        except OSError as error:  # a full disk, a folder that may not be read
+            told = f"{line(of_system(error))}\n".encode()
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", told)
 
     def _answer(self, path: str) -> None:
         parts = path.strip("/").split("/")
@@ -180,6 +183,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a line every few seconds would hide what the user types."""
+
+
+def _named(host: str) -> str | None:
+    """The name in a Host header, which has a port only where that is not HTTP's own."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def make_server(results: Path, protocol: str | None, port: int) -> ThreadingHTTPServer:
