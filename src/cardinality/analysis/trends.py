@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -43,7 +44,7 @@ def page(errors: Floats) -> Page:
     """
     ranks = stats.rankdata(-np.round(errors, DIGITS), axis=1)
     columns = ranks.shape[1]
-    method = "exact" if len(ranks) <= EXACT else "asymptotic"
+    method: Literal["exact", "asymptotic"] = "exact" if len(ranks) <= EXACT else "asymptotic"
     falls = stats.page_trend_test(ranks, ranked=True, method=method)
     backwards = np.arange(columns, 0, -1)
     rises = stats.page_trend_test(ranks, ranked=True, predicted_ranks=backwards, method=method)
