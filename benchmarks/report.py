@@ -43,7 +43,9 @@ def write(
     Returns:
         The page.
     """
-    name = slug(f"{machine.device} {machine.name} {machine.cores} cores")
+    # A virtual processor's name is the same with bfloat16 instructions and without.
+    precision = "" if machine.bfloat16 else " float32"
+    name = slug(f"{machine.device} {machine.name} {machine.cores} cores{precision}")
     path = folder / f"{name}.csv"
     code = (made.commit or "unknown")[:10] + ("" if made.clean else " with changes")
     table = pd.DataFrame([line.row() | {"code": code} for line in lines])

@@ -79,9 +79,9 @@ def test_the_page_has_the_ratios_of_the_medians(machine: Machine, tmp_path: Path
     assert "| quick      |      11 | 1x64d     |      32 |             3,200 |" in page
     assert "5.00" in page  # 32x4d, times as fast as the plain loop
     assert "1.30" in page  # the cost of 32x4d, between steps that took turns
-    assert (tmp_path / "cpu-a-cpu-2-cores.md").read_text() == page
-    assert len(pd.read_csv(tmp_path / "cpu-a-cpu-2-cores.csv")) == 6
-    assert (tmp_path / "cpu-a-cpu-2-cores.png").stat().st_size > 10_000
+    assert (tmp_path / "cpu-a-cpu-2-cores-float32.md").read_text() == page
+    assert len(pd.read_csv(tmp_path / "cpu-a-cpu-2-cores-float32.csv")) == 6
+    assert (tmp_path / "cpu-a-cpu-2-cores-float32.png").stat().st_size > 10_000
     assert "Not measured" not in page
 
     # Another section later leaves this one as it was.
