@@ -28,6 +28,7 @@ from cardinality.host.provenance import Place
 from cardinality.results.folder import Results
 from cardinality.results.records import make_record
 from cardinality.training.ends import Stopped
+from tests.execution.records import write
 from tests.tiny import MADE, TINY_ABLATION, TINY_PROTOCOL
 
 VARIABLE = "FAKE_RUNS"
@@ -59,7 +60,7 @@ def compute(
     on_step: Callable[[float], None],
     check: Callable[[], None] = nothing,
 ) -> Report:
-    """End as the environment says; without a word, write what stands for a record.
+    """End as the environment says; without a word, write a record.
 
     Who has computed a run stands in ``computed``, a line a time.
     """
@@ -90,8 +91,7 @@ def compute(
             file.write(f"{where} {place.side_by_side} {place.here}\n")
     with (folder / "computed").open("a") as file:
         file.write(f"{run.name} {os.getpid()}\n")
-    place_of_record(folder, run).parent.mkdir(parents=True, exist_ok=True)
-    place_of_record(folder, run).write_text("{}")
+    write(run, Results(folder))
     return Report(run, "done")
 
 

@@ -13,29 +13,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from cardinality.data.images import Identity as ImagesIdentity
 from cardinality.execution.contract import Progress, Report
 from cardinality.execution.driver import Driver
 from cardinality.execution.holds import LEASE, RENEWED, Hold, Holds, Server
 from cardinality.execution.stopping import Stop
 from cardinality.experiment.run import Run
 from cardinality.host.processes import Identity
-from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
-from cardinality.results.images import Correct, checksum
-from cardinality.results.records import make_record
 from cardinality.training.ends import Lost
 from tests.execution.fakes import Quiet
-from tests.tiny import sitting
+from tests.execution.records import write
 
 # By so many seconds at most a client's view of a folder may be old.
 STALE = 60.0
 # Of a run, in seconds: a tenth of the longest to the longest.
 LONGEST = 1200.0
-# Which of at most 10,000 images a made run gets right.
-DRAWN = np.random.default_rng(0).random(10_000) < 0.7
 
 
 @dataclass
@@ -208,25 +200,6 @@ class Machine:
     def kill(self) -> None: ...
 
     def close(self) -> None: ...
-
-
-def write(run: Run, results: Results) -> None:
-    """Write a record with made figures."""
-    images = run.data.evaluated_images
-    correct = Correct(DRAWN[:images])
-    epochs = [
-        Epoch(n, 0.1, 1.0, 50.0, 1.0, correct.error, 10.0, images, 1.5, 0.1)
-        for n in range(1, run.epochs + 1)
-    ]
-    record = make_record(
-        run,
-        ImagesIdentity("0123456789abcdef", "pixels"),
-        epochs,
-        [sitting(1, run.epochs)],
-        weights_checksum="fedcba9876543210",
-        correct_checksum=checksum(correct.pack()),
-    )
-    results.write(record, epochs, correct)
 
 
 def simulate(world: World, drivers: int, workers: int, machine_deaths: int) -> int:

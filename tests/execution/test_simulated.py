@@ -14,7 +14,8 @@ from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.report.render import render
 from cardinality.results.folder import Results
-from tests.execution.simulated import World, simulate, write
+from tests.execution.records import write
+from tests.execution.simulated import World, simulate
 from tests.tiny import TINY_ABLATION
 
 
