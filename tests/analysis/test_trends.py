@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from cardinality.analysis.outcomes import Outcomes
-from cardinality.analysis.power import page_null
-from cardinality.analysis.trends import EXACT, page, trend
+from cardinality.analysis.trends import page, page_null, trend
 from tests.analysis.made import TABLE3, A, B, at_most, drawn, generator, made, revision3
 
 FALLING = np.array([[5.0, 4, 3, 2, 1]] * 3)
@@ -41,16 +40,26 @@ def test_p_is_that_of_every_order_counted(blocks: int, columns: int) -> None:
         assert [found.falls, found.rises] == pytest.approx([falls, rises])
 
 
-def test_p_of_many_seeds_takes_no_longer_and_joins_what_is_exact() -> None:
-    random = generator(9)
-    errors = random.normal(size=(EXACT + 1, 5)) - np.arange(5) / 25
-    many, fewer = page(errors), page(errors[:-1])
-    assert many.falls == pytest.approx(fewer.falls, rel=0.5)
-    exact = stats.page_trend_test(stats.rankdata(-errors, axis=1), ranked=True, method="exact")
-    assert many.falls == pytest.approx(exact.pvalue, rel=0.1)
+@pytest.mark.parametrize(("blocks", "columns"), [(2, 3), (5, 5), (40, 5), (7, 6)])
+def test_p_is_scipys(blocks: int, columns: int) -> None:
+    random = generator(blocks)
+    errors = random.normal(size=(blocks, columns)).round(1)
+    ranks, found = stats.rankdata(-errors, axis=1), page(errors)
+    falls = stats.page_trend_test(ranks, ranked=True, method="exact")
+    backwards = np.arange(columns, 0, -1)
+    rises = stats.page_trend_test(ranks, ranked=True, predicted_ranks=backwards, method="exact")
+    assert found.statistic == pytest.approx(falls.statistic)
+    assert [found.falls, found.rises] == pytest.approx([falls.pvalue, rises.pvalue])
+
+
+def test_p_of_a_thousand_seeds_is_exact_too_and_takes_no_time() -> None:
+    errors = generator(9).normal(size=(1000, 5)) - np.arange(5) / 50
     begun = time.monotonic()
-    page(random.normal(size=(10_000, 5)))
-    assert time.monotonic() - begun < 10
+    found = page(errors)
+    assert time.monotonic() - begun < 5
+    ranks = stats.rankdata(-errors, axis=1)
+    normal = stats.page_trend_test(ranks, ranked=True, method="asymptotic")
+    assert found.falls == pytest.approx(normal.pvalue, rel=0.05)
 
 
 def test_the_null_distribution_of_one_block_is_that_of_its_orders() -> None:

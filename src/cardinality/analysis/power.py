@@ -7,14 +7,13 @@ do not suffice; so its upper 80 % bound is planned with.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import permutations
 
 import numpy as np
 from scipy import stats
 
 from cardinality.analysis.estimates import Estimate, without_spread
 from cardinality.analysis.outcomes import DIGITS, Floats
+from cardinality.analysis.trends import page_null, page_scores, page_sums
 
 POWER = 0.8
 BOUND = 0.8
@@ -122,21 +121,6 @@ def _least(suffices: Callable[[int], bool], fewest: int) -> int | None:
     return high
 
 
-@cache
-def _scores(columns: int) -> tuple[Floats, int]:
-    """L of each order of ranks, and the smallest of them."""
-    order = np.arange(1, columns + 1)
-    scores = np.array(list(permutations(order))) @ order
-    return scores.astype(np.float64), int(scores.min())
-
-
-def page_null(columns: int) -> Floats:
-    """The probabilities of L in one block where every order of the ranks is equally likely."""
-    scores, smallest = _scores(columns)
-    counts = np.bincount((scores - smallest).astype(np.int64))
-    return counts / counts.sum()
-
-
 def page_alternative(means: Sequence[float], deviation: float, seed: int = 0) -> Floats:
     """The same where errors are normal about means, from 100,000 draws with a fixed seed.
 
@@ -149,20 +133,9 @@ def page_alternative(means: Sequence[float], deviation: float, seed: int = 0) ->
     draws = np.random.default_rng(seed).normal(means, deviation, (DRAWS, columns))
     # Ranks of minus the error, from 1.
     ranks = (-draws).argsort(axis=1).argsort(axis=1) + 1
-    _, smallest = _scores(columns)
+    _, smallest = page_scores(columns)
     scores = ranks @ np.arange(1, columns + 1) - smallest
     return np.bincount(scores, minlength=page_null(columns).size) / DRAWS
-
-
-def _blocks(one: Floats, blocks: int) -> Floats:
-    """The probabilities of a sum over independent blocks, by squaring."""
-    total, power = np.ones(1), one
-    while blocks:
-        if blocks % 2:
-            total = np.convolve(total, power)
-        blocks //= 2
-        power = np.convolve(power, power) if blocks else power
-    return total
 
 
 def page_power(alternative: Floats, columns: int, blocks: int, level: float) -> float:
@@ -174,10 +147,10 @@ def page_power(alternative: Floats, columns: int, blocks: int, level: float) -> 
         blocks: two or more.
         level: one-sided.
     """
-    null = _blocks(page_null(columns), blocks)
+    null = page_sums(page_null(columns), blocks)
     tail = np.cumsum(null[::-1])[::-1]
     rejected = tail <= level
-    return float(_blocks(alternative, blocks)[rejected].sum())
+    return float(page_sums(alternative, blocks)[rejected].sum())
 
 
 def page_seeds(

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from cardinality.analysis.claims import claims_of
 from cardinality.analysis.ledger import analyse
-from cardinality.analysis.trends import EXACT
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Entry, Plan
@@ -18,7 +17,7 @@ from cardinality.results.folder import Results
 # Of more that are open, their number says more than their names.
 FEW = 4
 RULES = {
-    "trend": "Page's trend",
+    "trend": "Page's trend, exact",
     "difference": "paired t",
     "interaction": "paired t",
     "chain": "every link by a paired t",
@@ -55,9 +54,8 @@ def _single(verdict: Verdict, protocol: str) -> str:
     p, _ = ps_text(verdict)
     figures = ""
     if evidence.p is not None and evidence.pairs:
-        exact = ", exact" if verdict.rule == "trend" and evidence.pairs <= EXACT else ""
         figures = (
-            f" ({RULES[verdict.rule]}{exact}, {evidence.pairs} seeds: p = {p}; "
+            f" ({RULES[verdict.rule]}, {evidence.pairs} seeds: p = {p}; "
             f"{effect_text(evidence.effect)} {evidence.unit})"
         ).replace("= <", "<")
     to_go = f"{verdict.unfinished} run{'s'[: verdict.unfinished != 1]} to go"

@@ -24,6 +24,8 @@ from cardinality.results.folder import Results
 LARGEST = 1_000_000  # bytes
 # The scale whose grid the repository brings, and the sample of the one that is typed first.
 SCALE, SAMPLED = "cifar10-small", "quick"
+# The scale of photographs of another kind, which asks some of the claims.
+PHOTOGRAPHS = "imagenette-small"
 # The scales of ResNet's own tables, and of later additions to the nets.
 RESNET, TRICKS = "resnet-cifar10-small", "cifar10-tricks"
 BLOCK = re.compile(r"<!-- (?P<name>(?!end)\w+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
@@ -62,14 +64,20 @@ def claims() -> str:
 
 def ledger() -> str:
     """The primary claims alone, and how much of the grid is there."""
-    judged = _grid()
+    states = [_state(scale) for scale in (SCALE, PHOTOGRAPHS)]
+    return f"{_ledger(primary=True)}\n\nThere are {', and '.join(states)}."
+
+
+def _state(scale: str) -> str:
+    """How many of a scale's runs are there."""
+    judged = _grid(scale)
     asked = {run.name for plan in judged.plans for run in plan.runs()}
-    state = f"Of the {len(asked)} runs of `{SCALE}` {len(judged.found.done)} are there."
-    return f"{_ledger(primary=True)}\n\n{state}"
+    return f"{len(judged.found.done)} of the {len(asked)} runs of `{scale}`"
 
 
 def _ledger(primary: bool) -> str:
-    judged, (sample, seeds) = _grid(), _sample()
+    judged, (sample, seeds) = _grid(SCALE), _sample()
+    photographs = {verdict.claim: verdict for verdict in _grid(PHOTOGRAPHS).verdicts}
     theirs = {verdict.claim: verdict for verdict in sample}
     lines = []
     for verdict, line in zip(judged.verdicts, overview_lines([judged]), strict=True):
@@ -82,10 +90,15 @@ def _ledger(primary: bool) -> str:
                 "paper, ImageNet": line["paper"] + (" a doubling of C" if doubling else ""),
                 f"patches, up to {seeds} seeds": short(theirs[verdict.claim]),
                 "CIFAR-10, five seeds stated": short(verdict),
+                "Imagenette, five seeds stated": _short(photographs.get(verdict.claim)),
                 "seeds to find the paper's effect": _needed(judged, verdict),
             }
         )
     return to_markdown(columns_of(lines))
+
+
+def _short(verdict: Verdict | None) -> str:
+    return "not asked" if verdict is None else short(verdict)
 
 
 def _needed(judged: Judged, verdict: Verdict) -> str:
@@ -125,7 +138,7 @@ def table3() -> str:
 
 def resnet() -> str:
     """ResNet's sentences about CIFAR-10 with their verdicts, and the nets of its Table 6."""
-    judged = judge_protocol(RESNET, _results(RESNET))
+    judged = _grid(RESNET)
     lines = [
         {"claim": verdict.text, "paper": line["paper"], "CIFAR-10": short(verdict)}
         for verdict, line in zip(judged.verdicts, overview_lines([judged]), strict=True)
@@ -135,7 +148,7 @@ def resnet() -> str:
 
 def tricks() -> str:
     """Whether 32x4d's lead survives later additions, and the nets with them."""
-    judged = judge_protocol(TRICKS, _results(TRICKS))
+    judged = _grid(TRICKS)
     lines = [{"claim": v.text, "CIFAR-10": short(v)} for v in judged.verdicts]
     return f"{to_markdown(columns_of(lines))}\n\n{_table(TRICKS, 'tricks', ADDED)}"
 
@@ -156,8 +169,8 @@ def _table(scale: str, name: str, shown: Sequence[str]) -> str:
     return to_markdown(columns_of([{name: row[name] for name in shown} for row in trained]))
 
 
-def _grid() -> Judged:
-    return judge_protocol(SCALE, _results(SCALE))
+def _grid(scale: str) -> Judged:
+    return judge_protocol(scale, _results(scale))
 
 
 def _results(scale: str) -> Results:
