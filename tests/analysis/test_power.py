@@ -5,7 +5,6 @@ from scipy import stats
 from cardinality.analysis.estimates import Estimate, estimate
 from cardinality.analysis.power import (
     page_alternative,
-    page_null,
     page_power,
     page_seeds,
     residual_spread,
@@ -14,7 +13,7 @@ from cardinality.analysis.power import (
     t_power,
     t_seeds,
 )
-from cardinality.analysis.trends import page
+from cardinality.analysis.trends import page, page_null
 from tests.analysis.made import generator, within
 
 LINEAR = (0.0, -0.1, -0.2, -0.3, -0.5)

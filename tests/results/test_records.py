@@ -12,6 +12,7 @@ from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan
 from cardinality.results.folder import Results
 from tests.report.made_runs import configured_otherwise
+from tests.tiny import sitting
 
 Put = Callable[..., None]
 
@@ -153,6 +154,8 @@ def test_a_record_of_what_is_not_known_here_passes_for_no_other(
         (["sittings", 0, "processes"], 0), (["sittings", 0, "side_by_side"], 0),
         (["sittings", 0, "peak_memory"], -1), (["sittings", 0, "first_epoch"], 3),
         (["sittings", 0, "cpu_seconds"], -1.0), (["seconds"], float("nan")),
+        (["sittings", 0, "epochs"], 3.0),
+        (["data_checksum"], ""), (["final", "top5_error"], 99.0),
     ],
 )  # fmt: skip
 def test_what_cannot_have_been_measured_is_unsound(
@@ -171,18 +174,76 @@ def test_what_cannot_have_been_measured_is_unsound(
     assert (str(keys[-1]) if value == value else "NaN: no number of ours") in problem
 
 
-@pytest.mark.parametrize("column", ["train_loss", "test_loss", "seconds", "input_seconds", "rate"])
-def test_an_epoch_with_less_than_nothing_is_unsound(
-    tiny: Plan, tmp_path: Path, put_records: Put, column: str
+@pytest.mark.parametrize(
+    ("spans", "sound"),
+    [
+        ([(1, 1), (2, 2)], True), ([(1, 2), (2, 2)], True), ([(1, 1), (1, 2)], True),
+        ([(1, 2), (1, 2)], False), ([(2, 2)], False),
+    ],
+)  # fmt: skip
+def test_each_sitting_goes_on_where_the_last_one_ended(
+    tiny: Plan, tmp_path: Path, put_records: Put, spans: list[tuple[int, int]], sound: bool
+) -> None:
+    """At an epoch's end, or inside it."""
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    path = tmp_path / "runs" / tiny.runs()[0].name / "run.json"
+    content = json.loads(path.read_text())
+    content["sittings"] = [sitting(*span).model_dump() for span in spans]
+    path.write_text(json.dumps(content))
+    assert (not results.read_all()[1]) == sound
+
+
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [(1e308, "configuration.data.side"), (0, "configuration.data.side"), (True, "data.side")],
+)
+def test_a_side_that_no_image_has_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, sides: object, told: str
+) -> None:
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    one = tmp_path / "runs" / tiny.runs()[0].name
+    whole = json.loads((one / "run.json").read_text())["configuration"]
+    name = configured_otherwise(one, whole | {"data": whole["data"] | {"side": sides}})
+    assert told in results.read_all()[1][name]
+
+
+@pytest.mark.parametrize("net", [{"depth": 12}, {"classes": 0}, {"stem": "foo"}])
+def test_a_net_that_nobody_can_have_trained_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, net: dict[str, object]
+) -> None:
+    results = Results(tmp_path)
+    put_records(tiny, results)
+    one = tmp_path / "runs" / tiny.runs()[0].name
+    whole = json.loads((one / "run.json").read_text())["configuration"]
+    name = configured_otherwise(one, whole | {"net": whole["net"] | net})
+    assert "configuration.net: no net of ours: " in results.read_all()[1][name]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        *((key, "-0.5", f"{key} of epoch 1 is -0.5") for key in
+          ("train_loss", "test_loss", "seconds", "input_seconds", "rate")),
+        ("top1_error", "", "top1_error of epoch 1 is missing"),
+        ("seconds", "", "seconds of epoch 1 is missing"),
+        ("top5_error", "", "top5_error of epoch 1 is there, or not, as in no other"),
+        ("top5_error", "99", "top5_error of epoch 1 is larger than top1_error"),
+        ("images", "3", "images of epoch 1 are 3, not 40"),
+    ],
+)  # fmt: skip
+def test_an_epoch_that_cannot_have_been_measured_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, column: str, value: str, told: str
 ) -> None:
     results = Results(tmp_path)
     put_records(tiny, results)
     path = tmp_path / "runs" / tiny.runs()[0].name / "epochs.csv"
     header, first, *others = (line.split(",") for line in path.read_text().splitlines())
-    first[header.index(column)] = "-0.5"
+    first[header.index(column)] = value
     path.write_text("\n".join(",".join(cells) for cells in (header, first, *others)) + "\n")
     (problem,) = results.read_all()[1].values()
-    assert f"{column} of epoch 1 is -0.5" in problem
+    assert told in problem
 
 
 def test_a_damaged_list_of_epochs_gets_one_line(

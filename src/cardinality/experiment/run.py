@@ -114,6 +114,10 @@ def net_of(net: Architecture) -> dict[str, Any]:
     return always | _departures(net, omit=always)
 
 
+class LaterNetError(UserError):
+    """A configuration says of a net what this version does not know."""
+
+
 def net_name(net: Architecture) -> str:
     """What a net is called in the names of its runs: ``32x4d-depth11``."""
     plain = "" if net.residual else "-noshortcut"
@@ -125,13 +129,15 @@ def net_from(described: Mapping[str, Any]) -> Architecture:
     """The net that a configuration describes: what `net_of` says of it, the other way.
 
     Raises:
+        LaterNetError: something is said of it that is not known here.
         UserError: no net can be built so.
     """
     known = {field.name: field.default is MISSING for field in fields(Architecture)}
-    wrong = [f"{key} is not known here" for key in described if key not in known]
-    wrong += [f"{key} is missing" for key in known if known[key] and key not in described]
-    if wrong:
-        raise UserError(f"no net of ours: {wrong[0]}")
+    for key in described.keys() - known.keys():
+        raise LaterNetError(f"no net of ours: {key} is not known here")
+    for key, needed in known.items():
+        if needed and key not in described:
+            raise UserError(f"no net of ours: {key} is missing")
     try:
         return Architecture(**{**described, "setting": Setting.parse(described["setting"])})
     except (AttributeError, TypeError, ValueError) as error:

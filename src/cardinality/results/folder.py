@@ -15,9 +15,10 @@ results/PROTOCOL/
   tables/, plots/        made from the records alone, as claims.md, report.md and index.html are
 """
 
+import math
 import shutil
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -25,15 +26,18 @@ from typing import Any, Literal
 from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.common.errors import UserError
 from cardinality.common.files import aside_of, guard, read_bytes, refuse_links, sync
-from cardinality.experiment.run import net_from
+from cardinality.experiment.run import LaterNetError, net_from
 from cardinality.results.epochs import Epoch, read_epochs, write_epochs
 from cardinality.results.images import LARGEST, Correct, checksum
-from cardinality.results.records import Record, parse
+from cardinality.results.records import Final, Record, parse
 
 Status = Literal["done", "failed", "diverged", "missing"]
 # The revision from which on records say which images were right.
 FIRST_WITH_IMAGES = 4
 RECORD, EPOCHS, CORRECT = "run.json", "epochs.csv", "correct.bin"
+# What every epoch has measured, and what epochs before that revision have.
+MEASURED = {field.name for field in fields(Epoch)} - {"top5_error"}
+ERRORS = {"train_error", "top1_error"}
 
 
 @dataclass(frozen=True)
@@ -240,12 +244,14 @@ def _write_into(
 def _hold_to_net(path: Path, record: Record) -> None:
     """See that parameters, MACs and activations are those of the net that was configured.
 
-    One that cannot be built here, as a later version's, has none to be held to.
+    A later version's net, which is not known here, has none to be held to.
     """
     try:
         expected = counts_of(record)
-    except UserError:
+    except LaterNetError:
         return
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     for count in ("params", "macs", "activations"):
         ours, theirs = getattr(record, count), getattr(expected, count)
         if ours != theirs:
@@ -256,13 +262,15 @@ def counts_of(record: Record) -> Complexity:
     """Parameters, MACs and activations of the net that a record has configured.
 
     Raises:
-        UserError: it cannot be built here.
+        LaterNetError: it is not known here.
+        UserError: it cannot be built.
     """
     try:
-        side = record.configuration["data"].get("side", 32)  # CIFAR's does not stand there
-        return _counts(tuple(record.configuration["net"].items()), side)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"no net of ours: {error}") from None
+        return _counts(tuple(record.configuration["net"].items()), record.side)
+    except LaterNetError:
+        raise
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"configuration.net: {error}") from None
 
 
 @lru_cache(maxsize=1000)
@@ -271,13 +279,29 @@ def _counts(net: tuple[tuple[str, Any], ...], side: int) -> Complexity:
 
 
 def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:
-    """See that the last epoch is what the record has for the result."""
+    """See that the epochs are such as are measured, and the last is what the record has."""
     if record.final is None:
         return
     for key, value in record.final.model_dump(exclude_none=True).items():
         if rows[-1].get(key) != value:
             raise ValueError(f"{key} of the last epoch is {rows[-1].get(key)}, not {value}")
     for row in rows:
-        for key, value in row.items():  # not a number is one that was not measured
-            if value < 0 or (key.endswith("_error") and value > 100):
-                raise ValueError(f"{key} of epoch {row['epoch']:.0f} is {value:g}")
+        _hold_to_sense(record, record.final, row)
+
+
+def _hold_to_sense(record: Record, final: Final, row: Mapping[str, float]) -> None:
+    """See that an epoch has what every epoch has, and nothing that cannot have been measured."""
+    here = f"epoch {row['epoch']:.0f}"
+    before = record.configuration["revision"] < FIRST_WITH_IMAGES
+    for key in ERRORS if before else MEASURED:
+        if math.isnan(row.get(key, math.nan)):
+            raise ValueError(f"{key} of {here} is missing")
+    for key in MEASURED & row.keys() | {"top5_error"}:
+        if row[key] < 0 or (key.endswith("_error") and row[key] > 100):
+            raise ValueError(f"{key} of {here} is {row[key]:g}")
+    if math.isnan(row["top5_error"]) != (final.top5_error is None):
+        raise ValueError(f"top5_error of {here} is there, or not, as in no other")
+    if row["top5_error"] > row["top1_error"]:
+        raise ValueError(f"top5_error of {here} is larger than top1_error")
+    if not before and row["images"] != final.images:
+        raise ValueError(f"images of {here} are {row['images']:g}, not {final.images}")

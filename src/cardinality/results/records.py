@@ -96,6 +96,8 @@ class Sitting(Strict):
             raise ValueError(
                 f"first_epoch: {self.first_epoch} comes after the last, {self.last_epoch}"
             )
+        if self.passes > self.last_epoch - self.first_epoch + 1:
+            raise ValueError(f"epochs: {self.epochs} are more than from its first to its last")
         return self
 
     @property
@@ -118,6 +120,7 @@ class _Net(_Part):
 
 class _Data(_Part):
     name: str
+    side: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class _Training(_Part):
@@ -184,10 +187,19 @@ class Record(Strict):
     def _check(self) -> "Record":
         if (self.status == "done") != (self.final is not None):
             raise ValueError("final: stands in a record that is done, and in no other")
+        if self.final is not None and (self.final.top5_error or 0) > self.final.top1_error:
+            raise ValueError("final.top5_error: is larger than top1_error")
         if (self.status == "done") != (self.failure is None):
             raise ValueError("failure: stands in every record that is not done, and in no other")
-        if self.status == "done" and not self.sittings:
-            raise ValueError("sittings: a record that is done has at least one")
+        if self.status == "done" and not (self.sittings and self.data_checksum):
+            raise ValueError("sittings, data_checksum: a record that is done has them")
+        # One begins with the epoch after the last, or goes on inside that.
+        ends = (0, *(sitting.last_epoch for sitting in self.sittings))
+        for last, sitting in zip(ends, self.sittings, strict=False):
+            if sitting.first_epoch not in (last + 1, last or 1):
+                raise ValueError(
+                    f"sittings: one begins with epoch {sitting.first_epoch}, after {last}"
+                )
         try:
             _Configuration.model_validate_json(json.dumps(self.configuration))
         except ValidationError as error:
@@ -198,6 +210,12 @@ class Record(Strict):
     def numerics(self) -> Numerics:
         """The numerics that the run was computed with."""
         return _NUMERICS.validate_python(self.configuration["numerics"])
+
+    @property
+    def side(self) -> int:
+        """Pixels of a side of its images; CIFAR's are not stated."""
+        side: int = self.configuration["data"].get("side") or 32
+        return side
 
     @property
     def stated_epochs(self) -> int | None:

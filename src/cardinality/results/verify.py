@@ -47,7 +47,7 @@ def _of_no_net(records: Iterable[Record]) -> Iterator[str]:
         try:
             counts_of(record)
         except UserError as error:
-            yield f"{record.name}: configuration.net: {error}"
+            yield f"{record.name}: {error}"
 
 
 def _without_labels(records: Iterable[Record], results: Results) -> Iterator[str]:
