@@ -83,19 +83,19 @@ def test_mistakes(call: Call, tmp_path: Path, arguments: list[str], words: list[
 @pytest.mark.parametrize(
     ("arguments", "without"),
     [
-        (["plan", "table3", "--machine", "8xV100", "--only", "1x64d"], "--only"),
         (["plan", "table3", "--machine", "8xV100", "--detect", "1", "--jobs", "2"],
-         "--detect, --jobs"),
-        (["plan", "table3", "--machine", "8xV100", "--device", "cpu"], "--device"),
-        (["plan", "table3", "--detect", "1", "--seed", "0"], "--seed"),
+         "--detect, --jobs: have"),
+        (["plan", "table3", "--machine", "8xV100", "--device", "cpu"], "--device: has"),
+        (["plan", "--machine", "8xV100", "--only", "1x64d"], "--only: has"),
+        (["plan", "table3", "--detect", "1", "--seed", "0"], "--seed: has"),
         (["evaluate", "--weights", __file__, "--data", ".", "--setting", "1x64d", "--scales",
-          "paper", "--views", "ten", "--crop", "64"], "--crop, --views"),
-        (["responses", "a-run", "--side", "64"], "--side"),
-        (["responses", "--table", "table3", "--stem", "cifar"], "--stem"),
-        (["responses", "a-run", "--protocol", "quick"], "--protocol"),
-        (["compare", "a", "b", "--margin", "1", "--results", "c"], "--results"),
-        (["compare", "a.csv", "--margin", "1"], "--margin"),
-        (["report", "--port", "80"], "--port"),
+          "paper", "--views", "ten", "--crop", "64"], "--crop, --views: have"),
+        (["responses", "a-run", "--side", "64"], "--side: has"),
+        (["responses", "--table", "table3", "--stem", "cifar"], "--stem: has"),
+        (["responses", "a-run", "--protocol", "quick"], "--protocol: has"),
+        (["compare", "a", "b", "--margin", "1", "--results", "c"], "--results: has"),
+        (["compare", "a.csv", "--margin", "1"], "--margin: has"),
+        (["report", "--port", "80"], "--port: has"),
     ],
 )  # fmt: skip
 def test_an_option_without_effect_is_refused(
@@ -103,8 +103,8 @@ def test_an_option_without_effect_is_refused(
 ) -> None:
     status, out, err = call(*arguments)
     assert (status, out) == (2, "")
-    assert err.startswith(f"error: {without}: has no effect ")
-    assert err.endswith("; allowed: without it\n")
+    assert err.startswith(f"error: {without} no effect ")
+    assert "; allowed: " in err
 
 
 def test_a_claim_that_there_is_not_is_told_before_anything_is_computed(
@@ -113,18 +113,26 @@ def test_a_claim_that_there_is_not_is_told_before_anything_is_computed(
     path = tmp_path / "own.yaml"
     path.write_text("based_on: quick\ntitle: Own\nclaims: [table3-trend]\n")
     asked = ["table3", "--protocol", str(path), "--results", str(tmp_path / "results")]
-    status, out, err = call("run", *asked)
-    assert (status, out) == (2, "")
-    assert err.startswith(f"error: {path}: claims: claim 'table3-trend': no such claim; allowed: ")
+    for command in ("plan", "run"):
+        status, out, err = call(command, *asked)
+        assert (status, out) == (2, "")
+        assert err.startswith(f"error: {path}: claims: claim 'table3-trend': no such claim; ")
 
 
 def test_one_protocols_folder_is_no_folder_of_results(
-    call: Call, tiny: Plan, tmp_path: Path, put_records: Callable[..., None]
+    call: Call,
+    tiny: Plan,
+    tmp_path: Path,
+    put_records: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     put_records(tiny, Results(tmp_path / "tiny"))
     status, _, err = call("render", "table3", "--results", str(tmp_path / "tiny"))
     assert status == 2
     assert err == f"error: {tmp_path}/tiny: is one protocol's; allowed: --results {tmp_path}\n"
+    monkeypatch.chdir(tmp_path / "tiny")
+    _, _, err = call("verify", "--results", ".")
+    assert err == f"error: .: is one protocol's; allowed: --results {tmp_path}\n"
 
 
 def test_inspect_prints_one_object(call: Call) -> None:
@@ -168,6 +176,18 @@ def test_runs_with_other_numerics_are_told_before_any_is_computed(
     _, out, _ = call(*asked, "--device", "cpu")
     assert "\n0 of 4 runs are there." in out
     assert "Note: 2 runs with other numerics (CPU, bfloat16, 1 thread a run" in out
+
+
+def test_a_run_that_tables_leave_out_is_told_in_its_plan(
+    call: Call, files: tuple[Path, Path], tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    plan = make_plan(str(files[0]), str(files[1]), detect("cpu"), 1)
+    put_records(plan, Results(tmp_path / "tiny"))
+    (tmp_path / "tiny" / "runs" / plan.runs()[0].name / "correct.bin").unlink()
+    asked = ["plan", str(files[0]), "--protocol", str(files[1]), "--results", str(tmp_path)]
+    _, out, _ = call(*asked, "--device", "cpu")
+    assert "  unsound  " in out
+    assert "Note: 1 record of this table left out as unsound: " in out
 
 
 def test_solve(call: Call) -> None:

@@ -398,7 +398,8 @@ def test_nothing_but_get_and_nothing_outside(served: tuple[str, int], results: P
         assert "secret" not in text, path
     for method in ("POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"):
         assert ask(served, "/", method)[0] == 405, method
-    for host in ("example.org", "example.org:80", "127.0.0.1.example.org", "[::1", "localhost@a"):
+    assert ask(served, "http://[")[0] == 400
+    for host in ("example.org", "127.0.0.1.example.org:80", "[::1", "localhost@a", "localhost:a"):
         assert ask(served, "/", host=host)[0] == 421, host
     for host in ("localhost", "127.0.0.1", "LOCALHOST:8765"):  # at HTTP's own port without one
         assert ask(served, "/", host=host)[0] == 200, host

@@ -23,6 +23,7 @@ from cardinality.experiment.configuration import (
     role_of,
 )
 from cardinality.experiment.grid import protocols_of
+from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
 
@@ -304,7 +305,7 @@ def claims_of(
     try:
         return claims.asked(named)
     except UserError as error:
-        raise UserError(f"{plan.typed[1]}: claims: {error}") from None
+        raise UserError(f"{find(plan.typed[1], PROTOCOLS)}: claims: {error}") from None
 
 
 def read_claims(path: Path | None = None) -> Claims:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardinality.cli.options import results_root
+from cardinality.cli.options import refuse, results_root
 from cardinality.common.errors import UserError
 from cardinality.common.workspace import names
 
@@ -20,10 +20,12 @@ def show_costs(
     results: Path | None,
     name: str,
     price: float | None,
+    part: tuple[str | None, str | None, int | None] = (None, None, None),
 ) -> None:
     """Print hours, energy and, at a price an hour of the whole machine, money: each run, and all.
 
-    Without an ablation it is of every run that any table of the protocol needs, each once.
+    Without an ablation it is of every run that any table of the protocol needs, each once. A part
+    of one is a setting, a depth and a seed, as `Plan.select` has them.
     """
     from tabulate import tabulate
 
@@ -34,6 +36,9 @@ def show_costs(
 
     if price is not None and not 0 < price < 1e6:
         raise UserError(f"--price {price:g}: allowed are prices above 0 for an hour")
+    if ablation is None:
+        options = dict(zip(("--only", "--depth", "--seed"), part, strict=True))
+        refuse(options, "on all tables together", "with a table's name")
     machine = known(name)
     asked = names(ABLATIONS, ".yaml") if ablation is None else [ablation]
     plans = []
@@ -45,7 +50,7 @@ def show_costs(
                 raise  # of all tables, some are no question of this protocol's
     if not plans:
         raise UserError(f"--protocol {protocol}: no table can be planned; allowed: a table's name")
-    runs = {run.name: run for plan in plans for run in plan.runs()}
+    runs = {run.name: run for plan in plans for run in plan.select(*part)}
     found = Results(results_root(results) / plans[0].protocol_name)
     every = costs(list(runs.values()), machine)
     lines = [_line(cost, found, price) for cost in every]

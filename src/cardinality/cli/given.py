@@ -68,10 +68,8 @@ def evaluate_command(
     from cardinality.training.weights import load_weights, net_with, statistics_of
 
     if scales is not None:
-        refuse(
-            "with --scales, which sees whole images",
-            {"--resize": resize, "--crop": crop, "--views": views != "center"},
-        )
+        cut = {"--resize": resize, "--crop": crop, "--views": views != "center"}
+        refuse(cut, "beside --scales, which sees whole images", "one of the two")
     resize, crop = resize or 256, crop or 224
     if crop > resize:
         raise UserError(f"--crop {crop}: at most --resize, {resize}")

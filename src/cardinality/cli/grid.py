@@ -1,12 +1,12 @@
 """The command that computes a grid: run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.opened import jobs_here, open_plan
+from cardinality.cli.opened import check_claims, jobs_here, open_plan
 from cardinality.cli.options import (
     AblationArgument,
     BatchOption,
@@ -80,7 +80,6 @@ def run_command(
     gpus: GpusOption = None,
 ) -> None:
     """Compute the runs that are missing, then render the table."""
-    from cardinality.analysis.claims import claims_of
     from cardinality.cli.cluster import read_cluster, send, show_scripts
     from cardinality.data.store import identify
     from cardinality.execution.beforehand import check as check_files
@@ -94,6 +93,7 @@ def run_command(
     on = None if nodes is None else nodes.machine()
     stated = (ablation, protocol, seeds, device, results, data, batch, first_seed, on)
     plan, found, machine = open_plan(*stated)
+    check_claims(plan)
     chosen = plan.select(only, depth, seed)
     which = take_part(plan, gpus, jobs)
     absent = missing(chosen, found, retry_failed)
@@ -104,16 +104,17 @@ def run_command(
         if absent:
             _follow(found, machine, which)
         return
-    if show_committed and shown_as_brought(plan, found, form):
+    part = (only, depth, seed) != (None, None, None)
+    otherwise = {"--seeds": seeds, "--batch": batch, "--first-seed": first_seed or None}
+    if show_committed and not part and shown_as_brought(plan, found, form, _typed(otherwise)):
         return
     if chosen and (absent or data is not None):
         check_images(chosen, found, identify(plan.protocol.data))
     if plan.remark is not None:
         print(f"Note: {plan.remark}.")
     summary = Summary()
+    say_what_is_shown(plan, found)
     if absent:
-        say_what_is_shown(plan, found)
-        claims_of(plan)  # one that there is not is told before anything is computed
         check_files(absent, found.folder)
     if absent and nodes is not None:
         asked = (ablation, protocol, seeds, batch, first_seed)
@@ -134,6 +135,11 @@ def run_command(
             f"{summary.stopped}; the same command goes on where this one stopped.", file=sys.stderr
         )
     _end_with_failures(chosen, dict(summary.failed), found)
+
+
+def _typed(options: Mapping[str, int | None]) -> list[str]:
+    """Options as they are typed, those that were given."""
+    return [word for name, value in options.items() if value for word in (name, str(value))]
 
 
 def _follow(found: "Results", machine: "Machine", which: "Launched") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.options import FormatOption, ResultsOption, refuse, results_root
+from cardinality.cli.options import FormatOption, ResultsOption, refuse, results_root, shown_path
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
 
@@ -44,10 +44,8 @@ def claims_command(
 
 def _show(page: str, files: Sequence[Path]) -> None:
     print(page)
-    here = Path.cwd()
     for file in files:
-        shown = file.resolve()
-        print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
+        print(f"wrote {shown_path(file)}")
 
 
 def _judged(root: Path, protocol: str) -> "Judged":
@@ -101,12 +99,13 @@ def compare_command(
 ) -> None:
     """Judge other people's runs by the same rules, or ask whether two results are the same."""
     if len(given) == 2:
-        refuse("of two results, whose cells are compared", {"--claim": claim, "--results": results})
+        of_one = {"--claim": claim, "--results": results}
+        refuse(of_one, "where two results are compared, cell by cell", "with one FILE.csv")
         _compare_results(given, margin, protocol, output, as_json)
         return
     if len(given) != 1:
         raise UserError(f"{len(given)} files; allowed: one FILE.csv, or RESULTS_A and RESULTS_B")
-    refuse("of one FILE.csv; it is for RESULTS_A RESULTS_B", {"--margin": margin})
+    refuse({"--margin": margin}, "on one FILE.csv", "with RESULTS_A and RESULTS_B")
     _compare_file(given[0], claim, protocol, results, output, as_json)
 
 

@@ -47,6 +47,18 @@ def open_plan(
     return plan, Results(folder), machine
 
 
+def check_claims(plan: "Plan") -> None:
+    """See that there are the claims that a scale names, before anything is computed.
+
+    Raises:
+        UserError: it names one that there is not.
+    """
+    if plan.protocol.claims is not None:
+        from cardinality.analysis.claims import claims_of
+
+        claims_of(plan)
+
+
 def jobs_here(plan: "Plan", found: "Results", machine: "Machine", asked: int | None = None) -> int:
     """How many runs go side by side: as many as was asked for, else as there is room for."""
     from cardinality.data.loaders import largest_batch, most_side_by_side

@@ -121,19 +121,21 @@ def _numbers(command: Callable[..., None]) -> dict[str, type]:
     return found
 
 
-def refuse(beside: str, options: Mapping[str, object]) -> None:
-    """See that no option was given that would have no effect beside another.
+def refuse(options: Mapping[str, object], where: str, allowed: str) -> None:
+    """See that no option was given that would have no effect.
 
     Args:
-        beside: beside what, such as ``with --detect``.
-        options: what was given for each that would not, by its name; none or false is nothing.
+        options: what was given for each, by its name; none or false is nothing.
+        where: they would have none, such as ``beside --detect``.
+        allowed: what to do instead.
 
     Raises:
         UserError: one was given.
     """
     given = [name for name, value in options.items() if value is not None and value is not False]
     if given:
-        raise UserError(f"{', '.join(given)}: has no effect {beside}; allowed: without it")
+        have = "has" if len(given) == 1 else "have"
+        raise UserError(f"{', '.join(given)}: {have} no effect {where}; allowed: {allowed}")
 
 
 def results_root(given: Path | None) -> Path:
@@ -147,8 +149,15 @@ def results_root(given: Path | None) -> Path:
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(f"{folder}: is there and is no folder; allowed: --results FOLDER")
     if next(folder.glob("runs/*/run.json"), None) is not None:
-        raise UserError(f"{folder}: is one protocol's; allowed: --results {folder.parent}")
+        above = shown_path(folder.resolve().parent)
+        raise UserError(f"{folder}: is one protocol's; allowed: --results {above}")
     return folder
+
+
+def shown_path(path: Path) -> Path:
+    """A path as a reader in this folder would write it."""
+    whole, here = path.resolve(), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
 def parse_duration(text: str) -> float:

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.opened import jobs_here, open_plan
+from cardinality.cli.opened import check_claims, jobs_here, open_plan
 from cardinality.cli.options import (
     BatchOption,
     ComputeOn,
     DepthOption,
+    FirstSeedOption,
     JobsOption,
     OnlyOption,
     ProtocolOption,
@@ -57,17 +58,15 @@ def plan_command(
     price: Annotated[
         float | None, typer.Option("--price", help="Of an hour of that machine, in your money.")
     ] = None,
+    first_seed: FirstSeedOption = 0,
 ) -> None:
     """Show every run with its cost and state, and how long the missing ones would take."""
     if on is not None:
         from cardinality.cli.cost import show_costs
 
-        refuse(
-            "with --machine, whose runs go one after the other",
-            {"--device": device != "auto", "--only": only, "--depth": depth, "--seed": seed,
-             "--detect": detect, "--jobs": jobs},
-        )  # fmt: skip
-        show_costs(ablation, protocol, seeds, batch, results, on, price)
+        here = {"--device": device != "auto", "--detect": detect, "--jobs": jobs}
+        refuse(here | {"--first-seed": first_seed > 0}, "beside --machine", "without")
+        show_costs(ablation, protocol, seeds, batch, results, on, price, (only, depth, seed))
         return
     if ablation is None:
         raise UserError("plan: ABLATION is missing; allowed: a table's name, or --machine NAME")
@@ -80,14 +79,16 @@ def plan_command(
     from cardinality.execution.probe import rate
     from cardinality.results.estimate import estimate
 
-    plan, found, machine = open_plan(ablation, protocol, seeds, device, results, None, batch)
+    stated = (ablation, protocol, seeds, device, results, None, batch, first_seed)
+    plan, found, machine = open_plan(*stated)
+    check_claims(plan)
     if detect is not None:
-        refuse("with --detect, which is of a whole table",
-               {"--only": only, "--depth": depth, "--seed": seed})  # fmt: skip
+        part = {"--only": only, "--depth": depth, "--seed": seed}
+        refuse(part, "beside --detect, which is about a whole table", "without")
         _detect(plan, found, machine, detect, jobs)
         return
     chosen = plan.select(only, depth, seed)
-    names = {run.name for run in chosen}
+    names, unsound = {run.name for run in chosen}, found.read_all()[1]
     lines: list[tuple[object, ...]] = []
     for entry in plan.lines(only, depth):
         row, net = entry.row, entry.architecture
@@ -99,7 +100,8 @@ def plan_command(
         common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
         for run in entry.runs:
             if run.name in names:
-                lines.append((*common, run.seed, found.status(run.name), run.name))
+                how = "unsound" if run.name in unsound else found.status(run.name)
+                lines.append((*common, run.seed, how, run.name))
         if not entry.runs and seed is None:
             state = "only counted" if plan.ablation.trains else "arithmetic alone"
             lines.append((*common, "", state, ""))

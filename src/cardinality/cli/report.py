@@ -1,11 +1,10 @@
 """The command that makes pages to browse, opens them, and serves them while a grid is running."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cardinality.cli.options import ResultsOption, refuse, results_root
+from cardinality.cli.options import ResultsOption, refuse, results_root, shown_path
 
 
 def report_command(
@@ -38,14 +37,12 @@ def report_command(
 
         serve_report(folder, protocol, 8765 if port is None else port, open_page)
         return
-    refuse("without --serve", {"--port": port})
+    refuse({"--port": port}, "without --serve", "both, or neither")
     from cardinality.report.pages.write import write_report
 
     first, changed = write_report(folder, protocol)
-    here = Path.cwd()
     for path in (path for path in changed if path.suffix != ".csv"):
-        shown = path.resolve()
-        print(f"wrote {shown.relative_to(here) if shown.is_relative_to(here) else shown}")
+        print(f"wrote {shown_path(path)}")
     numbers = sum(path.suffix == ".csv" for path in changed)
     if numbers:
         print(f"and {numbers} files of the figures' numbers beside them.")

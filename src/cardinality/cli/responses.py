@@ -74,10 +74,10 @@ def responses_command(
     if [bool(runs), table is not None, weights is not None].count(True) != 1:
         raise UserError("responses: of what; allowed: names of runs, --table or --weights")
     if table is None:
-        refuse("without --table", {"--protocol": protocol})
+        refuse({"--protocol": protocol}, "without --table", "both, or neither")
     if weights is None:
         described = {"--setting": setting, "--depth": depth, "--stem": stem, "--padded": padded}
-        refuse("without --weights", described | {"--side": side})
+        refuse(described | {"--side": side}, "without --weights", "with it, or none of these")
     root = results_root(results)
     path, title = root / "responses" / "responses", ""
     if weights is not None:

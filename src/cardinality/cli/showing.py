@@ -1,18 +1,20 @@
 """A table as its records have it: the command render, and what run shows in the end."""
 
 import shlex
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cardinality.cli.opened import open_plan
 from cardinality.cli.options import (
     AblationArgument,
     BatchOption,
+    FirstSeedOption,
     FormatName,
     FormatOption,
     ProtocolOption,
     ResultsOption,
     SeedsOption,
+    shown_path,
 )
 from cardinality.common.errors import UserError
 from cardinality.common.text import line, plural
@@ -29,9 +31,12 @@ def render_command(
     results: ResultsOption = None,
     batch: BatchOption = None,
     form: FormatOption = "markdown",
+    first_seed: FirstSeedOption = 0,
 ) -> None:
     """Write a table's Markdown, CSV and plots from the records on disk, partial or not."""
-    plan, found, _ = open_plan(ablation, protocol, seeds, "auto", results, None, batch)
+    plan, found, _ = open_plan(
+        ablation, protocol, seeds, "auto", results, batch=batch, first_seed=first_seed
+    )
     show(plan, found, form, anew=True)
 
 
@@ -52,14 +57,14 @@ def show(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -
         print(f"wrote {shown_path(file)}")
 
 
-def shown_path(file: Path) -> Path:
-    """A file's path as a reader in this folder would write it."""
-    whole, here = file.resolve(), Path.cwd()
-    return whole.relative_to(here) if whole.is_relative_to(here) else whole
-
-
-def shown_as_brought(plan: "Plan", found: "Results", form: FormatName) -> bool:
+def shown_as_brought(
+    plan: "Plan", found: "Results", form: FormatName, options: Sequence[str]
+) -> bool:
     """Show a table as the repository brings it, unless the user has begun to compute it.
+
+    Args:
+        plan, found, form: the table, its records, and how it is shown.
+        options: by which it was asked for otherwise than stated, for the command that computes it.
 
     Returns:
         Whether it was shown.
@@ -81,7 +86,8 @@ def shown_as_brought(plan: "Plan", found: "Results", form: FormatName) -> bool:
     asked = len(shown.plan.runs())
     what = "All" if len(whose) == asked else f"{len(whose)} of"
     print(f"{what} {asked} runs come with the repository, made on {machines}.")
-    command = shlex.join(["cardinality", "run", plan.typed[0], "--protocol", plan.typed[1]])
+    words = ["cardinality", "run", plan.typed[0], "--protocol", plan.typed[1], *options]
+    command = shlex.join(words)
     if len(whose) < asked and shown.plan == plan:
         print(f"To compute the others here: .venv/bin/{command}\n")
     else:  # with other numerics, or to see them come out again
@@ -102,7 +108,7 @@ def say_whose(plan: "Plan", found: "Results") -> None:
 
 
 def say_what_is_shown(plan: "Plan", found: "Results") -> None:
-    """Where a table shows runs with other numerics than those of this machine, say so."""
+    """Say where a table leaves records out, or shows those with other numerics than are asked."""
     from cardinality.report.recorded import as_recorded, plan_numerics
 
     shown = as_recorded(plan, found)
@@ -113,6 +119,11 @@ def say_what_is_shown(plan: "Plan", found: "Results") -> None:
         print(
             f"Note: {plural(len(shown.done), 'run')} with other numerics ({describe(theirs)}) are"
             " there. A table mixes none: it shows the kind of which it has more runs."
+        )
+    if shown.unsound:
+        print(
+            f"Note: {plural(len(shown.unsound), 'record')} of this table left out as unsound:"
+            " cardinality verify says why. Move such folders elsewhere to compute them again."
         )
 
 

@@ -5,6 +5,8 @@ to; a link that leads out of the folder is not followed. Pages are made when the
 """
 
 import errno
+import re
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,8 @@ from cardinality.report.pages.progress import progress_of
 from cardinality.report.pages.write import write_report
 
 HOST = "127.0.0.1"
+# What a Host header says of it; there is no port where that is HTTP's own.
+OURS = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", re.IGNORECASE)
 # What a report links to. Checkpoints and weights are nobody's business.
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -32,6 +36,9 @@ KINDS = {
     ".json": "application/json",
     ".md": "text/markdown; charset=utf-8",
 }
+TEXT = "text/plain; charset=utf-8"
+# A status, the kind of what is sent, and that.
+Answer = tuple[HTTPStatus, str, bytes]
 
 
 class Site:
@@ -131,43 +138,46 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with a page, a part of one, or a file."""
         # Another site's page that has its own name lead here would be of another origin.
-        if _named(self.headers.get("Host") or "") not in (HOST, "localhost"):
+        if not OURS.fullmatch(self.headers.get("Host") or ""):
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST)
             return
-        path = unquote(urlsplit(self.path).path)
         try:
-            self._answer(path)
+            path = unquote(urlsplit(self.path).path)
+        except ValueError:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        try:
+            answer = self._answer(path)
         except UserError as error:
-            self._send(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", f"{error}\n".encode())
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # the reader has gone
+            answer = HTTPStatus.NOT_FOUND, TEXT, f"{error}\n".encode()
         except OSError as error:  # a full disk, a folder that may not be read
             told = f"{line(of_system(error))}\n".encode()
-            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", told)
+            answer = HTTPStatus.INTERNAL_SERVER_ERROR, TEXT, told
+        with suppress(BrokenPipeError, ConnectionResetError, TimeoutError):  # the reader has gone
+            self._send(*answer)
 
-    def _answer(self, path: str) -> None:
+    def _answer(self, path: str) -> Answer:
+        """What a path stands for; nothing has been sent before it is made."""
         parts = path.strip("/").split("/")
         known = len(parts) == 2 and self.site.knows(parts[0])
         if known and parts[1] == "progress":
-            self._html(self.site.progress(parts[0]))
-        elif known and parts[1] == "index.html":
-            self._html(self.site.live(parts[0]))
-        else:
-            self.site.bring_up_to_date()
-            file = self.site.file("index.html" if path == "/" else path)
-            if file is None:
-                self._refuse(HTTPStatus.NOT_FOUND)
-            else:
-                self._send(HTTPStatus.OK, KINDS[file.suffix], file.read_bytes())
-
-    def _html(self, text: str) -> None:
-        self._send(HTTPStatus.OK, KINDS[".html"], text.encode())
+            return HTTPStatus.OK, KINDS[".html"], self.site.progress(parts[0]).encode()
+        if known and parts[1] == "index.html":
+            return HTTPStatus.OK, KINDS[".html"], self.site.live(parts[0]).encode()
+        self.site.bring_up_to_date()
+        file = self.site.file("index.html" if path == "/" else path)
+        if file is None:
+            status = HTTPStatus.NOT_FOUND
+            return status, TEXT, f"{status.phrase}\n".encode()
+        return HTTPStatus.OK, KINDS[file.suffix], file.read_bytes()
 
     def _refuse(self, status: HTTPStatus) -> None:
-        self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode())
+        self._send(status, TEXT, f"{status.phrase}\n".encode())
 
     def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
         self.send_response(status)
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET")
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
@@ -183,14 +193,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a line every few seconds would hide what the user types."""
-
-
-def _named(host: str) -> str | None:
-    """The name in a Host header, which has a port only where that is not HTTP's own."""
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None
 
 
 def make_server(results: Path, protocol: str | None, port: int) -> ThreadingHTTPServer:
