@@ -63,8 +63,9 @@ def test_verdicts_are_as_given() -> None:
     assert every["table4-order"].decision == "not run"
 
 
-def test_headings_are_read_in_any_case() -> None:
-    assert parse(PLAIN.replace("setting,seed", "Setting,SEED"), "a.csv") == parse(PLAIN, "a.csv")
+def test_headings_and_words_are_read_in_any_case() -> None:
+    shouted = PLAIN.replace("setting,seed", "Setting,SEED").replace("22.3", "Diverged")
+    assert parse(shouted, "a.csv") == parse(PLAIN.replace("22.3", "diverged"), "a.csv")
 
 
 @pytest.mark.parametrize(

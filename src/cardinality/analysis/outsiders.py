@@ -122,11 +122,11 @@ def _line(row: Mapping[str, str], number: int, name: str) -> _Line:
         raise UserError(f"{where}: {error}") from None
     seed = _whole(row["seed"], "seed", where)
     errors: dict[Figure, float] = {}
-    if row["error"] != DIVERGED:
+    if row["error"].casefold() != DIVERGED:
         errors["top1_error"] = _percent(row["error"], "error", where)
         if row.get("train_error"):
             errors["train_error"] = _percent(row["train_error"], "train_error", where)
-    depth = row.get("depth", "base")
+    depth = row.get("depth", "base").casefold()
     if depth not in WORDS:
         depth = str(_whole(depth, "depth", where))
     return _Line(number, setting, depth, _yes(row.get("shortcuts", "yes"), where), seed, errors)

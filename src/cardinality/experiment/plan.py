@@ -103,6 +103,10 @@ class Plan:
 
     def _none_such(self, only: str | None, role: str | None, seed: int | None) -> str:
         """Which of these stands for no run, and what does."""
+        if seed is not None and not self.ablation.trains:
+            return (
+                f"--seed {seed}: {self.ablation_name} is arithmetic, without runs; allowed: without"
+            )
         # Lines that are only counted are no answer, but where there is no other.
         lines = [entry for entry in self.entries if entry.runs] or self.entries
         words = [str(entry.row.setting) for entry in lines]

@@ -51,6 +51,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "claims": claims,
         "effort": effort,
         "table3": table3,
+        "photographs": photographs,
         "resnet": resnet,
         "shortcuts": shortcuts,
         "tricks": tricks,
@@ -134,6 +135,11 @@ def effort() -> str:
 def table3() -> str:
     """Table 3 of the committed grid."""
     return _table(SCALE, "table3", SHOWN)
+
+
+def photographs() -> str:
+    """Table 3 of the committed runs on photographs of another kind."""
+    return _table(PHOTOGRAPHS, "table3", SHOWN)
 
 
 def resnet() -> str:
