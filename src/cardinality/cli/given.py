@@ -1,7 +1,7 @@
 """The command about given weights: evaluate."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +9,11 @@ from cardinality.architecture.settings import Stem
 from cardinality.cli.options import ComputeOn, ResultsOption, refuse, results_root
 from cardinality.common.errors import UserError
 from cardinality.common.files import look
+
+if TYPE_CHECKING:
+    from cardinality.data.listing import Sample
+    from cardinality.evaluation.scales import Scales
+    from cardinality.evaluation.views import Crops
 
 
 def evaluate_command(
@@ -56,23 +61,15 @@ def evaluate_command(
     look(weights)  # before seconds are spent on libraries
     folder = results_root(results) / "evaluations"
     from cardinality.architecture.names import setting_and_depth
-    from cardinality.data.checks import labelled
-    from cardinality.data.names import read_names
-    from cardinality.evaluation import among as naming
     from cardinality.evaluation import counting, record
-    from cardinality.evaluation import scales as sizes
-    from cardinality.evaluation import views as looks
+    from cardinality.evaluation.scales import Scales, collate
+    from cardinality.evaluation.views import stream, together
     from cardinality.execution.display import tracked
     from cardinality.host.machine import check_usable, detect
     from cardinality.host.provenance import provenance
     from cardinality.training.weights import load_weights, net_with, statistics_of
 
-    if scales is not None:
-        cut = {"--resize": resize, "--crop": crop, "--views": views != "center"}
-        refuse(cut, "beside --scales, which sees whole images", "one of the two")
-    resize, crop = resize or 256, crop or 224
-    if crop > resize:
-        raise UserError(f"--crop {crop}: at most --resize, {resize}")
+    seen_as = _seen_as(resize, crop, views, interpolation, scales)
     if among is not None and classes is None:
         raise UserError("--among: without --classes; allowed: with the names of the net's outputs")
     machine = detect(device)
@@ -81,35 +78,75 @@ def evaluate_command(
     statistics, way = statistics_of(metadata), counting.way(metadata, machine)
     padded = padded or metadata.get("shortcut") == "A"
     net = net_with(state, weights, *setting_and_depth(setting, depth), stem, padded)
-    places: tuple[int, ...] | None = None
-    competing: tuple[str, ...] | None = None
-    if classes is None:
-        samples = labelled(data, net.architecture.classes)
-    else:
-        competing = names = read_names(classes)
-        if len(names) != net.architecture.classes:
-            raise UserError(
-                f"{classes}: {len(names):,} names; allowed: the net's {net.architecture.classes:,}"
-            )
-        if among is not None:
-            competing = read_names(among)
-            places = naming.chosen(names, competing, among)
-        samples = naming.labelled_by_name(data, competing)
-    seen_as: looks.Crops | sizes.Scales = looks.Crops(resize, crop, views, interpolation)
-    size, together = way.batch(10 if views == "ten" else 1), looks.together
-    if scales is not None:
-        seen_as = sizes.Scales(sizes.parse(scales), interpolation)
-        size, together = 1, sizes.collate
+    samples, competing, places = _labelled(data, net.architecture.classes, classes, among)
+    whole = isinstance(seen_as, Scales)  # images of any shape go one by one
+    size = 1 if whole else way.batch(10 if views == "ten" else 1)
     count = -(-len(samples) // size)
     workers = min(machine.cores, count - 1)
-    batches = looks.stream(samples, seen_as, size, workers, way.as_trained, together)
-    shown = tracked(batches, count, "evaluating")
-    ready = counting.prepare(net, way)
-    wrong = counting.count_errors(ready, shown, way.numerics, statistics, places)
-    made = provenance(machine)
-    found = record.evaluation(
-        weights, net, wrong, samples, data, seen_as, way, made, metadata.get("choice"), competing
+    batches = stream(
+        samples, seen_as, size, workers, way.as_trained, collate if whole else together
     )
+    wrong = counting.count_errors(
+        counting.prepare(net, way), tracked(batches, count, "evaluating"), way.numerics,
+        statistics, places,
+    )  # fmt: skip
+    found = record.evaluation(
+        weights, net, wrong, samples, data, seen_as, way, provenance(machine),
+        metadata.get("choice"), competing,
+    )  # fmt: skip
     print(record.page([found]))  # before it is written: a full disk must not lose it
-    table = record.write(found, folder)
-    print(f"wrote {table}")
+    print(f"wrote {record.write(found, folder)}")
+
+
+def _seen_as(
+    resize: int | None,
+    crop: int | None,
+    views: Literal["center", "ten"],
+    interpolation: Literal["bilinear", "bicubic"],
+    scales: str | None,
+) -> "Crops | Scales":
+    """How an image is seen: by its crops, or whole at several scales.
+
+    Raises:
+        UserError: options that do not go together.
+    """
+    from cardinality.evaluation.scales import Scales, parse
+    from cardinality.evaluation.views import Crops
+
+    if scales is not None:
+        cut = {"--resize": resize, "--crop": crop, "--views": views != "center"}
+        refuse(cut, "beside --scales, which sees whole images", "one of the two")
+        return Scales(parse(scales), interpolation)
+    resize, crop = resize or 256, crop or 224
+    if crop > resize:
+        raise UserError(f"--crop {crop}: at most --resize, {resize}")
+    return Crops(resize, crop, views, interpolation)
+
+
+def _labelled(
+    data: Path, outputs: int, classes: Path | None, among: Path | None
+) -> "tuple[list[Sample], tuple[str, ...] | None, tuple[int, ...] | None]":
+    """Images with their labels; the names of the classes that compete; where those stand.
+
+    Args:
+        data: a folder with a folder a class.
+        outputs: the net's classes.
+        classes, among: files of names.
+
+    Raises:
+        UserError: classes that are not the net's.
+    """
+    from cardinality.data.checks import labelled
+    from cardinality.data.names import read_names
+    from cardinality.evaluation import among as naming
+
+    if classes is None:
+        return labelled(data, outputs), None, None
+    names = read_names(classes)
+    if len(names) != outputs:
+        raise UserError(f"{classes}: {len(names):,} names; allowed: the net's {outputs:,}")
+    if among is None:
+        return naming.labelled_by_name(data, names), names, None
+    competing = read_names(among)
+    places = naming.chosen(names, competing, among)
+    return naming.labelled_by_name(data, competing), competing, places
