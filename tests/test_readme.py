@@ -292,6 +292,12 @@ def test_what_is_said_of_later_additions_is_so() -> None:
     assert "so has, with three seeds, whether the lead survives" in README
 
 
+def test_what_is_said_of_photographs_is_so() -> None:
+    runs = load_results(ROOT / "results", "imagenette-small").runs
+    assert set(runs.groupby("setting").seed.unique().map(tuple)) == {(0, 1)}
+    assert "two are there, in their order, each with all five settings" in RESULTS
+
+
 def test_a_mark_that_names_no_figure_is_a_mistake() -> None:
     with pytest.raises(UserError, match="<!-- tabel3 -->: no such block; allowed: ledger, claims"):
         filled("<!-- tabel3 -->\n<!-- end -->")
