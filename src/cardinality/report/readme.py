@@ -71,9 +71,9 @@ def ledger() -> str:
 
 def _state(scale: str) -> str:
     """How many of a scale's runs are there."""
-    judged = _grid(scale)
-    asked = {run.name for plan in judged.plans for run in plan.runs()}
-    return f"{len(judged.found.done)} of the {len(asked)} runs of `{scale}`"
+    done = _grid(scale).found.done
+    stated = {run.name for plan in plans_of(scale) for run in plan.runs()}
+    return f"{len(done)} of the {len(stated)} runs of `{scale}`"
 
 
 def _ledger(primary: bool) -> str:
