@@ -253,7 +253,7 @@ def test_plan_detect(call: Call, root: Path, monkeypatch: pytest.MonkeyPatch) ->
         (["claims", "--format", "pdf"], ["--format", "latex"]),
         (["compare", "nowhere.csv"], ["nowhere.csv", "No such file"]),
         (["compare", "a.csv", "b.csv", "c.csv"], ["3 files", "RESULTS_B"]),
-        (["compare", "a.csv", "--margin", "1"], ["--margin", "for RESULTS_A"]),
+        (["compare", "a.csv", "--margin", "1"], ["--margin", "with RESULTS_A"]),
         (["compare", "a", "b"], ["--margin", "before anyone looks"]),
         (["compare", "a", "b", "--margin", "nan"], ["--margin"]),
         (["compare", "a", "b", "--margin", "1"], ["a: no such folder"]),
