@@ -17,6 +17,14 @@ from tests.tiny import sitting
 Put = Callable[..., None]
 
 
+def problem_with(folder: Path, plan: Plan, part: str, more: dict[str, object]) -> str:
+    """What is wrong with the first run if a part of its configuration says more, or otherwise."""
+    one = folder / "runs" / plan.runs()[0].name
+    whole = json.loads((one / "run.json").read_text())["configuration"]
+    name = configured_otherwise(one, whole | {part: whole[part] | more})
+    return Results(folder).read_all()[1][name]
+
+
 def test_a_record_reads_back_as_it_was_written(
     tiny: Plan, tmp_path: Path, put_records: Put
 ) -> None:
@@ -137,12 +145,8 @@ def test_a_record_of_what_is_not_known_here_passes_for_no_other(
     tiny: Plan, tmp_path: Path, put_records: Put, key: str, more: dict[str, object], told: str
 ) -> None:
     """A later version's numerics, a number that no column has, epochs that were not computed."""
-    results = Results(tmp_path)
-    put_records(tiny, results)
-    one = tmp_path / "runs" / tiny.runs()[0].name
-    whole = json.loads((one / "run.json").read_text())["configuration"]
-    name = configured_otherwise(one, whole | {key: whole[key] | more})
-    assert told in results.read_all()[1][name]
+    put_records(tiny, Results(tmp_path))
+    assert told in problem_with(tmp_path, tiny, key, more)
 
 
 @pytest.mark.parametrize(
@@ -201,24 +205,18 @@ def test_each_sitting_goes_on_where_the_last_one_ended(
 def test_a_side_that_no_image_has_is_unsound(
     tiny: Plan, tmp_path: Path, put_records: Put, sides: object, told: str
 ) -> None:
-    results = Results(tmp_path)
-    put_records(tiny, results)
-    one = tmp_path / "runs" / tiny.runs()[0].name
-    whole = json.loads((one / "run.json").read_text())["configuration"]
-    name = configured_otherwise(one, whole | {"data": whole["data"] | {"side": sides}})
-    assert told in results.read_all()[1][name]
+    put_records(tiny, Results(tmp_path))
+    problem = problem_with(tmp_path, tiny, "data", {"side": sides})
+    assert told in problem
 
 
 @pytest.mark.parametrize("net", [{"depth": 12}, {"classes": 0}, {"stem": "foo"}])
 def test_a_net_that_nobody_can_have_trained_is_unsound(
     tiny: Plan, tmp_path: Path, put_records: Put, net: dict[str, object]
 ) -> None:
-    results = Results(tmp_path)
-    put_records(tiny, results)
-    one = tmp_path / "runs" / tiny.runs()[0].name
-    whole = json.loads((one / "run.json").read_text())["configuration"]
-    name = configured_otherwise(one, whole | {"net": whole["net"] | net})
-    assert "configuration.net: no net of ours: " in results.read_all()[1][name]
+    put_records(tiny, Results(tmp_path))
+    problem = problem_with(tmp_path, tiny, "net", net)
+    assert "configuration.net: no net of ours: " in problem
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def run_command(
     from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.driver import Summary, missing
     from cardinality.execution.tie import check_images
+    from cardinality.report.recorded import as_recorded
 
     limit = None if stop_after is None else parse_duration(stop_after)
     nodes = read_cluster(executor, cluster, dry_run, device, jobs)
@@ -113,7 +114,7 @@ def run_command(
     if plan.remark is not None:
         print(f"Note: {plan.remark}.")
     summary = Summary()
-    say_what_is_shown(plan, found)
+    say_what_is_shown(plan, as_recorded(plan, found))
     if absent:
         check_files(absent, found.folder)
     if absent and nodes is not None:

@@ -1,6 +1,6 @@
 """The command that shows a grid and what it costs before it is computed: plan."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +23,7 @@ from cardinality.cli.showing import say_what_is_shown
 from cardinality.common.errors import UserError
 
 if TYPE_CHECKING:
-    from cardinality.experiment.plan import Plan
+    from cardinality.experiment.plan import Entry, Plan
     from cardinality.experiment.run import Run
     from cardinality.host.machine import Machine
     from cardinality.results.folder import Results
@@ -74,9 +74,9 @@ def plan_command(
         raise UserError("--price: of which machine?; allowed: with --machine NAME")
     from tabulate import tabulate
 
-    from cardinality.architecture.complexity import block_parameters, deviation
     from cardinality.execution.driver import missing
     from cardinality.execution.probe import rate
+    from cardinality.report.recorded import as_recorded
     from cardinality.results.estimate import estimate
 
     stated = (ablation, protocol, seeds, device, results, None, batch, first_seed)
@@ -88,23 +88,12 @@ def plan_command(
         _detect(plan, found, machine, detect, jobs)
         return
     chosen = plan.select(only, depth, seed)
-    names, unsound = {run.name for run in chosen}, found.read_all()[1]
-    lines: list[tuple[object, ...]] = []
-    for entry in plan.lines(only, depth):
-        row, net = entry.row, entry.architecture
-        budget = row.budget * block_parameters(plan.ablation.reference)
-        off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
-        kind = f" {net.variant}" if net.variant else ""
-        name = f"{row.setting}{kind}{'' if row.residual else ' no shortcuts'}"
-        cost = entry.complexity
-        common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
-        for run in entry.runs:
-            if run.name in names:
-                how = "unsound" if run.name in unsound else found.status(run.name)
-                lines.append((*common, run.seed, how, run.name))
-        if not entry.runs and seed is None:
-            state = "only counted" if plan.ablation.trains else "arithmetic alone"
-            lines.append((*common, "", state, ""))
+    shown = as_recorded(plan, found)
+    states = {
+        run.name: "unsound" if run.name in shown.unsound else found.status(run.name)
+        for run in chosen
+    }
+    lines = list(_lines(plan, plan.lines(only, depth), states, counted=seed is None))
     headings = ("setting", "depth", "params, M", "MACs, M", "Eq. (4)", "seed", "state", "run")
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 5)))
     if plan.remark is not None:
@@ -117,7 +106,34 @@ def plan_command(
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
         print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
-        say_what_is_shown(plan, found)
+        say_what_is_shown(plan, shown)
+
+
+def _lines(
+    plan: "Plan", entries: "Sequence[Entry]", states: Mapping[str, str], counted: bool
+) -> Iterator[tuple[object, ...]]:
+    """A line a run: its net's counts, and how far it is.
+
+    Args:
+        plan: of the table.
+        entries: the lines of it that are asked for.
+        states: of the runs that are, by name.
+        counted: whether lines without runs are shown.
+    """
+    from cardinality.architecture.complexity import block_parameters, deviation
+
+    for entry in entries:
+        row, net, cost = entry.row, entry.architecture, entry.complexity
+        budget = row.budget * block_parameters(plan.ablation.reference)
+        off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
+        kind = f" {net.variant}" if net.variant else ""
+        name = f"{row.setting}{kind}{'' if row.residual else ' no shortcuts'}"
+        common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
+        for run in entry.runs:
+            if run.name in states:
+                yield (*common, run.seed, states[run.name], run.name)
+        if not entry.runs and counted:
+            yield (*common, "", "only counted" if plan.ablation.trains else "arithmetic alone", "")
 
 
 def _detect(

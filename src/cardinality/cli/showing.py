@@ -21,6 +21,7 @@ from cardinality.common.text import line, plural
 
 if TYPE_CHECKING:
     from cardinality.experiment.plan import Plan
+    from cardinality.report.recorded import Recorded
     from cardinality.results.folder import Results
 
 
@@ -107,11 +108,10 @@ def say_whose(plan: "Plan", found: "Results") -> None:
         print(f"{theirs} of these {len(done)} runs come with the repository, the others are yours.")
 
 
-def say_what_is_shown(plan: "Plan", found: "Results") -> None:
+def say_what_is_shown(plan: "Plan", shown: "Recorded") -> None:
     """Say where a table leaves records out, or shows those with other numerics than are asked."""
-    from cardinality.report.recorded import as_recorded, plan_numerics
+    from cardinality.report.recorded import plan_numerics
 
-    shown = as_recorded(plan, found)
     theirs = plan_numerics(shown.plan)
     if shown.done and theirs is not None and theirs != plan_numerics(plan):
         from cardinality.report.markdown import describe

@@ -118,7 +118,7 @@ class Plan:
             ("--seed", seed, self._has(seed=seed)),
         )
         told = {f"{option} {value}": there for option, value, there in asked if value is not None}
-        wrong = [words for words, there in told.items() if not there]
+        wrong = [option for option, there in told.items() if not there]
         return (
             f"{' '.join(wrong or told)}: {self.ablation_name} has no such run; allowed:"
             f" --only {', '.join(rows)}, or a net as runs are named by it; --depth"
