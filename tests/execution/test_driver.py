@@ -221,6 +221,21 @@ def test_a_broken_torch_ends_a_grid_with_its_own_first_line(
     assert not (tmp_path / "results" / "tiny").exists()
 
 
+def test_what_a_run_writes_is_sound_by_every_check(
+    files: tuple[Path, Path], tmp_path: Path, data_root: Path
+) -> None:
+    """With a curve, as `quick` has it: epochs before the last are evaluated on fewer images."""
+    text = files[1].read_text()
+    files[1].write_text(text.replace("  shift: 1\n", "  shift: 1\n  curve: 20\n"))
+    command = [*COMMAND, "run", str(files[0]), "--protocol", str(files[1]), "--seeds", "1"]
+    command += ["--only", "32x4d", "--results", str(tmp_path / "results"), "--device", "cpu"]
+    subprocess.run(command, check=True, capture_output=True)
+    results = Results(tmp_path / "results" / "tiny")
+    (record,), unsound = results.read_all()
+    assert unsound == {}
+    assert [row["images"] for row in results.epochs(record)] == [20, 40]
+
+
 def test_a_grid_that_is_stopped_keeps_its_checkpoints(
     command: list[str], files: tuple[Path, Path], tmp_path: Path
 ) -> None:
