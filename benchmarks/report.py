@@ -73,7 +73,7 @@ def document(table: pd.DataFrame, machine: Machine, made: Provenance, name: str)
     versions = ", ".join(f"{key} {value}" for key, value in made.versions.items())
     codes = ", ".join(dict.fromkeys(table.code))
     parts = [
-        f"# Speed on {machine}",
+        f"# Speed on {machine}{'' if machine.bfloat16 else ', in float32'}",
         f"`make bench`; {versions}; code {codes}. Medians of rounds in turns; every figure with"
         f" its lowest and highest, and the code that it was measured with, is in"
         f" [{name}.csv]({name}.csv).",
@@ -154,7 +154,7 @@ def relative(frame: pd.DataFrame, what: str) -> pd.Series:
 
 
 def cardinality(table: pd.DataFrame) -> str:
-    """What cardinality costs in time at equal FLOPs."""
+    """What cardinality costs in time at preserved complexity."""
     if not (table.section == "cardinality").any():
         return ""
     named = table.assign(
@@ -195,7 +195,7 @@ def cardinality(table: pd.DataFrame) -> str:
         for row in published.itertuples()
     )
     return titled(
-        "What cardinality costs at equal FLOPs",
+        "What cardinality costs at preserved complexity",
         f"Time of a suite's step over that of {REFERENCE}, all settings in turns; in the last"
         " columns from the whole steps above, between which minutes went by. For 32x4d others have:"
         f" {others}.",
@@ -373,7 +373,7 @@ def draw(table: pd.DataFrame, figure: Figure) -> None:
 
 
 def costs(table: pd.DataFrame) -> pd.DataFrame:
-    """Time of a step by cardinality at equal FLOPs, a line a net, and what the paper has.
+    """Time of a step by cardinality at preserved complexity, a line a net, and what the paper has.
 
     Returns:
         source (a protocol, or the paper), depth, setting, cardinality, hardware (of the paper's),
@@ -413,7 +413,7 @@ def draw_costs(lines: pd.DataFrame, axes: Axes) -> None:
     ticks = sorted(set(lines.cardinality))
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.set_xlabel("cardinality C at equal FLOPs")
+    axes.set_xlabel("cardinality C at preserved complexity")
     axes.set_ylabel("time of a step over that of 1x64d")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7)

@@ -12,12 +12,14 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from cardinality.analysis.verdicts import Verdict
 from cardinality.architecture.complexity import Complexity, block_parameters, complexity
 from cardinality.architecture.settings import Architecture, Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.frames import load_results
+from cardinality.report.judged import judge_protocol
 from cardinality.report.readme import filled
 from cardinality.report.render import render
 from cardinality.results.folder import Results
@@ -116,6 +118,12 @@ def test_links_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_paths_in_backticks_are_there() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")]:
+        for path in re.findall(r"`((?:tests|src|docs|paper_tables)/[\w./-]+)`", page.read_text()):
+            assert "NAME" in path or (ROOT / path).exists(), f"{page.name}: {path}"
 
 
 def test_the_makefile_has_a_target_for_every_ablation_and_helps_with_each() -> None:
@@ -280,6 +288,22 @@ def test_what_is_said_of_resnets_nets_is_so() -> None:
     assert means[True, 56] < means[False, 56]
 
 
+def verdicts(protocol: str) -> tuple[Verdict, ...]:
+    """What the committed runs of a scale say."""
+    return judge_protocol(protocol, Results(ROOT / "results" / protocol)).verdicts
+
+
+def test_the_margin_of_the_shortcuts_is_what_the_plain_net_loses() -> None:
+    """Of which a third is so much that the verdict says little."""
+    runs = load_results(ROOT / "results", "resnet-cifar10-small").runs
+    deep = runs[runs.depth == 56]
+    plain, projected = (
+        deep[(deep.residual == kept) & (deep.variant == "basic")].top1_error.mean()
+        for kept in (False, True)
+    )
+    assert f"what\nthe plain net loses is {(plain - projected) / 3:.0f} points" in RESULTS
+
+
 def test_what_is_said_of_later_additions_is_so() -> None:
     runs = load_results(ROOT / "results", "cifar10-tricks").runs
     errors = runs.groupby(["setting", "variant"]).top1_error.mean().unstack()
@@ -289,7 +313,13 @@ def test_what_is_said_of_later_additions_is_so() -> None:
     assert added["squeeze"].abs().max() < 0.5
     assert set(runs.groupby(["setting", "variant"]).seed.nunique()) == {3}
     assert "a deep stem costs both nets nearly two points" in RESULTS
-    assert "so has, with three seeds, whether the lead survives" in README
+    (survives,) = (v for v in verdicts("cifar10-tricks") if v.claim == "tricks-lead-survives")
+    assert (survives.decision, survives.evidence.pairs) == ("undecided", 3)
+    assert "is undecided there with three of five seeds" in README
+    table3 = load_results(ROOT / "results", "cifar10-small").runs.set_index("run").weights_checksum
+    again = runs[runs.run.isin(table3.index)].set_index("run").weights_checksum
+    assert len(again) == 6
+    assert again.equals(table3[again.index])
 
 
 def test_what_is_said_of_photographs_is_so() -> None:
@@ -307,21 +337,31 @@ REFERENCE = ROOT / "paper_tables" / "reference"
 SAMPLE = pd.read_csv(REFERENCE / "quick-table3.csv")
 
 
+def paired(differences: pd.Series) -> str:
+    """Mean ± half of a 95 % t interval, as the pages have it."""
+    known = differences.dropna()
+    interval = scipy.stats.ttest_1samp(known, 0).confidence_interval(0.95)
+    return f"{known.mean():+.1f} ± {(interval.high - interval.low) / 2:.1f}".replace("-", "−")
+
+
 def test_what_looks_odd_is_so() -> None:
-    means = SAMPLE.groupby(["depth", "setting"]).error.mean()
-    one, many, _ = re.findall(r"\((\d\d\.\d) and (\d\d\.\d) %\)", RESULTS)
-    for setting, shown in (("1x64d", one), ("32x4d", many)):
-        for depth, text in zip((11, 20), shown, strict=True):
-            assert means[depth, setting] == pytest.approx(float(text), abs=0.051)
-    gains = re.search(r"\((\d\.\d) points against (\d\.\d)\)", RESULTS)
-    assert gains is not None
-    for depth, text in zip((20, 11), gains.groups(), strict=True):
-        gain = means[depth, "1x64d"] - means[depth, "32x4d"]
-        assert gain == pytest.approx(float(text), abs=0.051)
+    odd = " ".join(RESULTS.split("## What looks odd")[1].split("\n## ")[0].split())
+    errors = SAMPLE.pivot(index="seed", columns=["setting", "depth"], values="error").dropna()
+    assert len(errors) == 10
+    deeper = {name: paired(errors[name, 20] - errors[name, 11]) for name in ("1x64d", "32x4d")}
+    assert f"err by {deeper['1x64d']} points more than those of 11 with one path" in odd
+    assert f"and with 32 by {deeper['32x4d']}." in odd
+    gains = {depth: errors["1x64d", depth] - errors["32x4d", depth] for depth in (11, 20)}
+    shown = (paired(each).lstrip("+") for each in (gains[20], gains[11], gains[20] - gains[11]))
+    said = "is {} points in the deeper nets and {} at 11 layers, ten seeds each; the paper's is"
+    *both, difference = shown
+    assert said.format(*both) in odd
+    assert f"The difference, {difference}, is undecided." in odd
     doubled = pd.read_csv(REFERENCE / "quick-table4.csv")
-    one_path = doubled[doubled.setting == "1x64d"].groupby("depth").error.mean()
-    shown = f"38 layers err more than 20 ({one_path[38]:.1f} and {one_path[20]:.1f} %)"
-    assert shown in " ".join(RESULTS.split())
+    one_path = doubled[doubled.setting == "1x64d"].pivot(
+        index="seed", columns="depth", values="error"
+    )
+    assert f"38 layers err by {paired(one_path[38] - one_path[20])} points more than 20" in odd
 
 
 def count(setting: str, depth: int = 50) -> Complexity:

@@ -36,10 +36,8 @@ class Trials:
     @property
     def least(self) -> float:
         """The lower bound of the share that decide (Clopper and Pearson's, one-sided, 95 %)."""
-        if not self.decided:
-            return 0.0
-        missed = len(self.ps) - self.decided
-        return float(stats.beta.ppf(1 - CONFIDENCE, self.decided, missed + 1))
+        found = stats.binomtest(self.decided, len(self.ps), alternative="greater")
+        return float(found.proportion_ci(CONFIDENCE).low)
 
 
 def trials(errors: Floats, seeds: int, level: float) -> Trials:

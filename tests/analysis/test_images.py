@@ -49,12 +49,17 @@ def test_mean_squares_by_hand() -> None:
     assert found.over_seeds.error == pytest.approx(np.sqrt(6 / 6))
     assert found.over_images is not None
     assert found.over_images.error == pytest.approx(np.sqrt(2 / 6))
-    assert found.over_both is not None
-    assert found.over_both.error == pytest.approx(np.sqrt((6 + 2 - 0) / 6))
-    # Satterthwaite: 8^2 / (6^2 / 1 + 2^2 / 2 + 0).
-    assert found.over_both.degrees == pytest.approx(64 / 38)
     # t(0.975, 1) = 12.706
     assert found.over_seeds.high == pytest.approx(2 + 12.7062, abs=1e-4)
+
+
+def test_both_by_hand() -> None:
+    # Rows and columns 0 to 8 without residual: MS_s = MS_i = 9 * 60 / 8.
+    found = crossed(np.add.outer(np.arange(9.0), np.arange(9.0))).over_both
+    assert found is not None
+    assert found.error == pytest.approx(np.sqrt((67.5 + 67.5 - 0) / 81))
+    # Satterthwaite: 135^2 / (67.5^2 / 8 + 67.5^2 / 8 + 0).
+    assert found.degrees == pytest.approx(16)
 
 
 def test_over_seeds_it_is_the_t_interval_of_the_runs_errors() -> None:
@@ -66,19 +71,23 @@ def test_over_seeds_it_is_the_t_interval_of_the_runs_errors() -> None:
     assert found.degrees == 3
 
 
-def test_residual_noise_never_makes_both_smaller_than_one() -> None:
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_no_interval_over_one_alone_is_longer_than_that_over_both(seeds: int) -> None:
     random = generator(7)
-    below = 0
+    alone = 0
     for _ in range(100):
-        effects = random.normal(size=(3, 20))  # neither seeds nor images have an effect
+        effects = random.normal(size=(seeds, 20))  # neither seeds nor images have an effect
         found = crossed(effects)
-        assert found.over_seeds is not None
-        assert found.over_images is not None
-        assert found.over_both is not None
-        alone = max(found.over_seeds.error, found.over_images.error)
-        assert found.over_both.error >= alone
-        below += found.over_both.error == alone
-    assert below > 10
+        lengths = [length(each) for each in (found.over_seeds, found.over_images)]
+        assert length(found.over_both) >= max(lengths)
+        alone += length(found.over_both) == max(lengths)
+    assert alone > 10
+
+
+def length(interval: Interval | None) -> float:
+    """Of an interval, in points."""
+    assert interval is not None
+    return interval.high - interval.low
 
 
 def test_what_is_missing_is_not_made_up() -> None:
@@ -119,9 +128,9 @@ def covers(interval: Interval | None, truth: float) -> bool:
     return interval.low <= truth <= interval.high
 
 
-def simulate(trials: int, of_seeds: float, of_images: float) -> dict[str, float]:
+def simulate(trials: int, of_seeds: float, of_images: float, seeds: int = 5) -> dict[str, float]:
     """How often each interval has the mean that other seeds and other images would give."""
-    seeds, images = 5, 120
+    images = 120
     random = generator(3)
     hits = dict.fromkeys(("seeds", "images", "both"), 0)
     for _ in range(trials):
@@ -150,6 +159,13 @@ def test_the_interval_over_both_covers_with_both_effects_present() -> None:
 def test_it_covers_without_either_effect() -> None:
     assert 0.93 < simulate(1000, of_seeds=0, of_images=5)["both"] < 0.99
     assert 0.93 < simulate(1000, of_seeds=0.6, of_images=0)["both"] < 0.99
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_it_covers_with_few_seeds(seeds: int) -> None:
+    """Whose deviation, by luck, may seem to be nothing beside the images' own."""
+    for of_seeds in (0.7, 1.5):
+        assert simulate(1000, of_seeds, of_images=3, seeds=seeds)["both"] > 0.935
 
 
 def test_agreement_by_hand() -> None:

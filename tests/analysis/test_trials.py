@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from cardinality.analysis.power import page_alternative, page_power
-from tests.trials import Trials, measured_power, trials
+from tests.trials import measured_power, trials
 
 MEANS, DEVIATION = (0.0, -0.7, -1.0, -1.1, -1.3), 0.5
 
@@ -23,14 +23,6 @@ def test_trials_are_scipys_tests_of_disjoint_grids() -> None:
     for number, p in enumerate(found.ps):
         part = -errors[3 * number : 3 * number + 3]
         assert p == pytest.approx(stats.page_trend_test(part, method="exact").pvalue)
-
-
-def test_the_bound_is_that_of_the_binomial_test() -> None:
-    for decided, of in ((14, 14), (13, 14), (1, 14)):
-        found = Trials((0.01,) * decided + (0.5,) * (of - decided), 0.05)
-        test = stats.binomtest(decided, of, alternative="greater")
-        assert found.least == pytest.approx(test.proportion_ci(0.95).low)
-    assert Trials((0.5,) * 14, 0.05).least == 0
 
 
 def test_measured_power_is_that_of_all_grids_and_of_the_planned_errors() -> None:

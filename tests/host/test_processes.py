@@ -63,4 +63,5 @@ def test_the_count_of_a_group_of_version_2(system: Path) -> None:
 
 
 def test_this_system_can_be_asked() -> None:
-    assert oom_kills() is None or oom_kills() == oom_kills()
+    count = oom_kills()
+    assert count is None or count >= 0

@@ -67,7 +67,7 @@ def test_an_interim_verdict_looks_so(machine: Machine, results: Results) -> None
     judged = judge_protocol(SCALE, results)
     page = claims_page.page(judged)
     assert verdicts(judged)["table3-trend-base"] == ("undecided", "interim")
-    assert "**Interim: it may change" in page
+    assert "**Interim: what is not final may change until" in page
     assert "*undecided? interim, 5 runs to go*" in page
     assert "**undecided**" not in page
 
@@ -250,7 +250,7 @@ def test_one_pair_has_no_interval_and_a_shown_difference_is_the_comparisons(
     assert (line.pairs, line.without_shortcuts_pairs) == (1, 1)
     assert math.isnan(line.top1_error_difference_low)
     page, _ = render(asked, results)
-    assert "+8.0 (1)" in page or "+7." in page or "+8." in page
+    assert f"{line.top1_error_without_shortcuts:+.1f} (1)" in page
     assert "One pair has no interval" in page
     assert " ± " not in next(row for row in page.splitlines() if row.startswith("| 32x4d"))
 
@@ -397,7 +397,7 @@ def test_a_table_as_latex(machine: Machine, results: Results) -> None:
     heading = page.split(r"\toprule")[1].split(r"\midrule")[0]
     assert len(rows) == 4
     assert {row.count(" & ") for row in rows} == {heading.count(" & ")}
-    assert page.isascii() or not set("−±×Δ") & set(page)
+    assert not set("−±×Δ") & set(page)
 
 
 def test_no_setting_of_the_users_changes_a_plot(

@@ -29,7 +29,7 @@ class Interval:
     Attributes:
         low, high: its ends, in points.
         error: the standard error.
-        degrees: of freedom, Satterthwaite's for both together.
+        degrees: of freedom; of both together Satterthwaite's, or those of the longer of the others.
     """
 
     low: float
@@ -114,8 +114,9 @@ def crossed(
     """Intervals of a mean over seeds crossed with images, both drawn at random.
 
     With mean squares of seeds, images and residual, the variance of the mean is
-    (MS_s + MS_i - MS_res) / (S N), with Satterthwaite's degrees of freedom. It is never taken to
-    be smaller than that over seeds or over images alone, which sampling noise in MS_res could do.
+    (MS_s + MS_i - MS_res) / (S N), with Satterthwaite's degrees of freedom. Sampling noise can make
+    that interval shorter than one over seeds or over images alone, as can their many degrees of
+    freedom where a few seeds happen to lie close; the longest of the three is taken.
 
     Args:
         effects: (S, N) in points (`wrongness`).
@@ -139,14 +140,15 @@ def crossed(
     over_seeds = interval(square_s, free_s) if free_s else None
     over_images = interval(_of_columns(units), free_i) if free_i else None
     both = None
-    if free_s and free_i:
+    if over_seeds is not None and over_images is not None:
+        candidates = [over_seeds, over_images]
         together = square_s + square_i - square_res
-        terms = ((square_s, free_s), (square_i, free_i), (square_res, free_s * free_i))
+        # Below one alone it is noise in MS_res, whose degrees of freedom may be next to none.
         if together >= max(square_s, square_i) and together > 0:
+            terms = ((square_s, free_s), (square_i, free_i), (square_res, free_s * free_i))
             spread = sum(square**2 / free for square, free in terms)
-            both = interval(together, together**2 / spread)
-        else:
-            both = interval(*max(terms[:2]))
+            candidates.append(interval(together, together**2 / spread))
+        both = max(candidates, key=lambda each: each.high - each.low)
     return ImageEffect(
         mean, count, effects.shape[1], drawn, over_seeds, over_images, both, confidence
     )

@@ -122,7 +122,7 @@ def _least(suffices: Callable[[int], bool], fewest: int) -> int | None:
 
 
 def page_alternative(means: Sequence[float], deviation: float, seed: int = 0) -> Floats:
-    """The same where errors are normal about means, from 100,000 draws with a fixed seed.
+    """`trends.page_null` where errors are normal about means: 100,000 draws with a fixed seed.
 
     Args:
         means: of the cells, in the order in which the error is said to fall.

@@ -84,7 +84,8 @@ class Verdict:
         unfinished: how many stated runs of its cells have not ended.
         after_the_fact: whether the runs were there before the rules.
         evidence: effect, interval, pairs, and p values before correction; of a chain, of its
-            weakest link, but for p values and pairs, which are the chain's.
+            weakest link, but for p values and pairs, which are the chain's, and for the paper's
+            effect, which is that of the link that is weakest in its figures.
         links: of a chain.
         p, p_against: after correction, the paper's way and the other; none with too few pairs.
         level: that they are held to.
@@ -277,6 +278,8 @@ def _chained(links: tuple[LinkEvidence, ...]) -> Evidence:
     other = [_or_one(link.evidence.p_against) for link in links]
     judged = any(link.evidence.p is not None for link in links)
     fewest = min(links, key=lambda link: link.evidence.pairs).evidence
+    # Negative is the claimed way, so that the largest is the weakest.
+    known = [link.evidence.paper for link in links if link.evidence.paper is not None]
     return Evidence(
         weakest.effect,
         weakest.unit,
@@ -284,7 +287,7 @@ def _chained(links: tuple[LinkEvidence, ...]) -> Evidence:
         max(way) if judged else None,
         min(1.0, len(links) * min(other)) if judged else None,
         False,
-        weakest.paper,
+        max(known) if len(known) == len(links) else None,
     )
 
 

@@ -10,7 +10,7 @@ import typer
 
 from cardinality.cli.options import ProtocolOption, ResultsOption
 from cardinality.common.errors import UserError
-from cardinality.common.text import terminal
+from cardinality.common.text import plural, terminal
 from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def send(
     )
     executor = Slurm(cluster, found, order, str(workspace().absolute()))
     with Stop(limit) as stop:
-        print(f"{len(runs)} runs to send, {cluster.array} at once at most.", flush=True)
+        print(f"{plural(len(runs), 'run')} to send, {cluster.array} at once at most.", flush=True)
         return compute_with(lambda: executor, runs, found, Display(runs, 1.0), stop)
 
 

@@ -124,7 +124,7 @@ def run_command(
         jobs = min(len(absent), jobs_here(plan, found, machine, 1 if which else jobs))
         summary = compute(plan, (absent, len(chosen)), found, machine, jobs, limit, which)
     elif chosen:
-        print(f"All {len(chosen)} runs are there.")
+        print("The run is there." if len(chosen) == 1 else f"All {len(chosen)} runs are there.")
     show(plan, found, form)
     if absent and any(found.status(run.name) != "missing" for run in absent):
         write_pages(protocol, found)

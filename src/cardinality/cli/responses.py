@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cardinality.results.folder import Results
     from cardinality.results.records import Record
 
+# How many test images; with another number the files have it in their names.
+USUAL = 1000
+
 
 def responses_command(
     runs: Annotated[
@@ -56,7 +59,7 @@ def responses_command(
     images: Annotated[
         int,
         typer.Option("--images", min=1, max=1_000_000, help="So many of all test images."),
-    ] = 1000,
+    ] = USUAL,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -79,7 +82,7 @@ def responses_command(
         described = {"--setting": setting, "--depth": depth, "--stem": stem, "--padded": padded}
         refuse(described | {"--side": side}, "without --weights", "with it, or none of these")
     root = results_root(results)
-    path, title = root / "responses" / "responses", ""
+    folder, name, title = root / "responses", "responses", ""
     if weights is not None:
         if data is None:
             raise UserError(
@@ -95,7 +98,7 @@ def responses_command(
             os.environ["CARDINALITY_DATA"] = str(data.absolute())
         if table is not None:
             found, name, title = _of_table(root, table, protocol or "quick")
-            path = found[0][0].plots / f"{name}-responses"
+            folder, name = found[0][0].plots, f"{name}-responses"
         else:
             found = [_found(root, name) for name in dict.fromkeys(runs or ())]
         parts = [_of_run(*each, images) for each in found]
@@ -112,9 +115,12 @@ def responses_command(
     ]
     print(to_markdown(columns_of(lines)))
     height = 3.2 * plots.response_rows(everything) + 0.8
+    if images != USUAL:
+        name += f"-{images}image{'' if images == 1 else 's'}"
     files = canvas.save(
-        lambda figure: plots.responses(everything, figure, title), (9, height), path, everything
-    )
+        lambda figure: plots.responses(everything, figure, title),
+        (9, height), folder / name, everything,
+    )  # fmt: skip
     for file in files:
         print(f"wrote {file}")
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
+from cardinality.common.text import plural
 from cardinality.host import kernel, limits
 
 Device = Literal["cpu", "cuda"]
@@ -40,7 +41,7 @@ class Machine:
     kernel: bool = False
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.cores} CPU cores"
+        return f"{self.name}, {plural(self.cores, 'CPU core')}"
 
     def resolve(self, precision: Literal["auto", "bfloat16", "float32"]) -> Precision:
         """The precision that ``auto`` means here: bfloat16 where the device has instructions."""

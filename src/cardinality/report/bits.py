@@ -81,7 +81,11 @@ def pictures(plans: Iterable[Plan], done: Mapping[str, Record], results: Results
                 bits = _bits(run.name, done, results, known)
                 if bits is not None:
                     right.setdefault(cell_of(entry), {})[run.seed] = bits
-    return Pictures(right, _images(done, results))
+    images = _images(done, results)
+    # Labels of another number of images are not theirs, which `cardinality verify` tells.
+    if images is not None and any(bits.size != len(images.labels) for bits in known.values()):
+        images = None
+    return Pictures(right, images)
 
 
 def _bits(

@@ -1,8 +1,8 @@
 """Where plots are drawn: one look, the same bytes everywhere, PNG and SVG with their data beside.
 
-The only module that imports matplotlib when it runs. It is never asked for a window: figures are
-`Figure` objects on agg's canvas, and every setting begins from matplotlib's own defaults, so
-neither a matplotlibrc nor MPLBACKEND changes a plot.
+Matplotlib is imported where something is drawn, never on import. It is not asked for a window:
+figures are `Figure` objects on agg's canvas, and every setting begins from matplotlib's own
+defaults, so neither a matplotlibrc nor MPLBACKEND changes a plot.
 """
 
 import math

@@ -80,7 +80,7 @@ def _latex(judged: Judged) -> str:
 
 
 def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list[Path]:
-    """The ledger as a picture: every effect in the direction that is claimed."""
+    """The ledger as a picture: every effect in the direction that is claimed, if it has one."""
     titles = {plan.ablation_name: plan.ablation.title for plan in judged.plans}
     ways = (claimed_way(judged.claim(verdict.claim)) for verdict in verdicts)
     dots = [_ledger_dot(verdict, way, titles) for verdict, way in zip(verdicts, ways, strict=True)]
@@ -89,12 +89,12 @@ def draw_ledger(verdicts: Sequence[Verdict], judged: Judged, path: Path) -> list
         verdict=[verdict.decision for verdict in verdicts],
         state=[verdict.state for verdict in verdicts],
     )
-    state = "final" if judged.final else "interim"
+    state = " (final)" if judged.final else ""
     return canvas.save(
         lambda figure: forest.forest(
             dots,
             figure,
-            f"The claims at {judged.name} ({state})",
+            f"The claims at {judged.name}{state}",
             "points in the direction that is claimed; a trend's a doubling of C",
             "the paper's own effect",
             handles=_ledger_handles(verdicts),
@@ -109,7 +109,7 @@ def _ledger_dot(verdict: Verdict, way: int, titles: Mapping[str, str]) -> Dot:
     evidence = verdict.evidence
     over, paper = evidence.effect.over, evidence.paper
     ends = (math.nan,) * 3
-    if over is not None:
+    if over is not None and verdict.rule != "within":  # which has no direction
         sides = [math.nan if end is None else way * end for end in (over.low, over.high)]
         ends = (way * over.mean, min(sides), max(sides))
     name = verdict.claim.removeprefix(f"{verdict.table}-")
@@ -132,7 +132,8 @@ def _ledger_note(verdict: Verdict) -> str:
     _, corrected = ps_text(verdict)
     p = "" if verdict.p is None else f", p {corrected}"
     interim = " (interim)" if verdict.state == "interim" else ""
-    return f"{verdict.decision}{interim}{p}, n = {verdict.evidence.pairs}"
+    margin = " (a margin, no direction)" if verdict.rule == "within" else ""
+    return f"{verdict.decision}{interim}{margin}{p}, n = {verdict.evidence.pairs}"
 
 
 def _ledger_handles(verdicts: Sequence[Verdict]) -> "list[Line2D]":

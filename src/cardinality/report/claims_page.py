@@ -25,6 +25,7 @@ from cardinality.report.verdict_words import (
     REASONS,
     effect_text,
     ps_text,
+    settled,
     short,
     verdict_text,
 )
@@ -62,10 +63,14 @@ def page(judged: Judged) -> str:
     if not judged.verdicts:
         nothing = "No claim is judged at this scale."
         return f"{title}\n\n{judged.plans[0].protocol.title}. {nothing}\n"
-    counts = ", ".join(f"{count} {each}" for each, count in by_decision(judged.verdicts).items())
-    state = (
-        "Final." if judged.final else "**Interim: it may change until every stated run is there.**"
+    final = by_decision([verdict for verdict in judged.verdicts if verdict.final])
+    counts = ", ".join(
+        f"{count} {each}" + (f" ({words})" if words else "")
+        for each, count in by_decision(judged.verdicts).items()
+        for words in (settled(each, count, final[each]),)
     )
+    still = "Interim: what is not final may change until every stated run is there."
+    state = "Final." if judged.final else f"**{still}**"
     blocks = [
         title,
         f"{judged.plans[0].protocol.title}. {state} {counts}.",
@@ -86,8 +91,8 @@ def _reading(judged: Judged) -> list[str]:
         " the other way. Undecided is neither, and no sign that nothing differs. Primary claims are"
         " one family, each table's secondary ones one more.",
         "Effects are negative where the first net errs less, ± is half of a 95 % t interval over"
-        " seeds; a trend's is the slope. A chain shows its weakest link. The paper's effect is"
-        " from its own figures and has no interval.",
+        " seeds; a trend's is the slope. A chain shows its weakest link, and of the paper's"
+        " figures the weakest link in those, which may be another. They have no interval.",
     ]
     if any(verdict.after_the_fact for verdict in judged.verdicts):
         lines.append("**After the fact: some of these runs were there before the rules.**")
@@ -153,7 +158,8 @@ def _would_decide(judged: Judged, table: str) -> list[str]:
     return [
         "Undecided: how many seeds find the *paper's* own effect in 80 of 100 cases at the"
         " corrected level, planned with the deviation's upper 80 % bound (never for the effect just"
-        " seen: that is large where luck made it large).",
+        " seen: that is large where luck made it large). A trend's is from its first net to its"
+        " last.",
         to_markdown(columns_of([needed_line(each, each.claim) for each in needed])),
     ]
 
@@ -163,7 +169,7 @@ def needed_line(needed: Needed, claim: str) -> dict[str, str]:
     known = needed.spread
     return {
         "claim": f"`{claim}`",
-        "effect to find": DASH if needed.effect is None else number(needed.effect, 2),
+        "effect to find, points": DASH if needed.effect is None else number(needed.effect, 2),
         "deviation": DASH if known is None else number(known.upper, 2),
         "whose": DASH if known is None else f"{known.whose} (degrees of freedom: {known.degrees})",
         "level": f"{100 * needed.level:.2g} %",

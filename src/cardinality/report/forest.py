@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 ROW = 0.34  # inches
+# Panels whose reaches differ by no more than so many times share their axis.
+ALIKE = 6
 OURS = COLOURS[0]
 
 
@@ -80,6 +82,8 @@ def forest(
 ) -> None:
     """Draw each group in a panel of its own, since effects of unlike questions are of unlike size.
 
+    Where they are of like size the panels have one axis, so that they can be compared by eye.
+
     Args:
         dots: the lines, in order; those of a group together.
         figure: to draw on.
@@ -99,8 +103,12 @@ def forest(
         squeeze=False,
         height_ratios=[len(lines) + 0.6 for lines in members],
     )[:, 0]
-    for axes, group, lines in zip(panels, groups, members, strict=True):
-        _panel(axes, lines, margin)
+    reaches = [_reach(lines, margin) for lines in members]
+    spans = [high - low for low, high in reaches]
+    if spans and max(spans) <= ALIKE * min(spans):
+        reaches = [_reach(dots, margin)] * len(members)
+    for axes, group, lines, ends in zip(panels, groups, members, reaches, strict=True):
+        _panel(axes, lines, ends, margin)
         axes.set_title(in_lines(group, 10 * figure.get_figwidth()), loc="left")
     panels[-1].set_xlabel(label)
     titled(figure, title)
@@ -113,14 +121,20 @@ def forest(
         figure.legend(handles=shown, loc="outside lower center", ncols=min(5, len(shown)))
 
 
-def _panel(axes: "Axes", dots: Sequence[Dot], margin: float | None) -> None:
+def _reach(dots: Sequence[Dot], margin: float | None) -> tuple[float, float]:
+    """From where to where the axis of these lines goes."""
     means = [value for dot in dots for value in (dot.mean, dot.paper)]
+    means += [] if margin is None else [-margin, margin]
+    return reach(means, [end for dot in dots for end in (dot.low, dot.high)])
+
+
+def _panel(
+    axes: "Axes", dots: Sequence[Dot], ends: tuple[float, float], margin: float | None
+) -> None:
     for end in () if margin is None else (-margin, margin):
-        means.append(end)
         axes.axvline(end, color=COLOURS[1], linewidth=1, linestyle="--")
-    low, high = reach(means, [end for dot in dots for end in (dot.low, dot.high)])
-    axes.set_xlim(low, high)
-    if all(math.isnan(mean) for mean in means):
+    axes.set_xlim(*ends)
+    if margin is None and all(math.isnan(v) for dot in dots for v in (dot.mean, dot.paper)):
         axes.set_xticks([])
     axes.set_ylim(len(dots) - 0.4, -0.6)
     axes.axvline(0, color="black", linewidth=0.8)
@@ -130,7 +144,7 @@ def _panel(axes: "Axes", dots: Sequence[Dot], margin: float | None) -> None:
     for place, dot in enumerate(dots):
         if not math.isnan(dot.paper):
             axes.plot(dot.paper, place + 0.18, "s", color=PAPER, markersize=4.5)
-        _dot(axes, dot, place, (low, high))
+        _dot(axes, dot, place, ends)
         axes.annotate(
             described(dot) if dot.note is None else dot.note,
             (1.03, place),

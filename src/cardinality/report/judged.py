@@ -152,7 +152,7 @@ def judge_plans(
     claims: Claims | None = None,
     others: Sequence[Runs] = (),
 ) -> Judged:
-    """Judge the claims that a protocol asks by the records of some of its tables; see above."""
+    """As `judge_protocol`, by the records of some of its tables."""
     asked = claims_of(plans[0], claims, {plan.ablation_name for plan in plans})
     plans, found = _recorded(plans, results)
     paper = {plan.ablation_name: paper_of(plan) for plan in plans if plan.ablation.trains}

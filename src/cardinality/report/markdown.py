@@ -289,7 +289,7 @@ def _state(found: Recorded) -> str:
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(plan.seeds)
         first = min(run.seed for run in runs)
         which = f", from {first} on, none of which the protocol states" if first else ""
-        whole = f"Complete: {len(runs)} runs, {seeds} seed{'s'[: plan.seeds > 1]} a row"
+        whole = f"Complete: {plural(len(runs), 'run')}, {seeds} seed{'s'[: plan.seeds > 1]} a row"
         whole += f"{which}{fewer}."
         return whole + told
     parts = [f"{missing} missing"] if missing else []
@@ -308,7 +308,9 @@ def _made(plan: Plan, done: Done) -> list[str]:
     machines = Counter(
         place
         for record in records
-        for place in {f"{text.markdown(s.device)} ({s.cores} CPU cores)" for s in record.sittings}
+        for place in {
+            f"{text.markdown(s.device)} ({plural(s.cores, 'CPU core')})" for s in record.sittings
+        }
     )
     where = "; ".join(
         f"{machine}: {plural(count, 'run')}" for machine, count in sorted(machines.items())

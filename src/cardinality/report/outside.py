@@ -18,6 +18,7 @@ from cardinality.analysis.outsiders import Given, judge_given, parse
 from cardinality.analysis.verdicts import Published, Verdict
 from cardinality.architecture.settings import Setting
 from cardinality.common.files import read_text
+from cardinality.common.text import plural
 from cardinality.experiment.configuration import Ablation
 from cardinality.experiment.places import ABLATIONS, find
 from cardinality.experiment.reading import load
@@ -165,7 +166,7 @@ def page(found: Outside) -> str:
     depths = {depth: role for role, depth in reversed([*found.given.depths.items()])}
     roles = ", ".join(f"{depth} as {role}" for depth, role in depths.items() if depth != role)
     blocks = [
-        f"# {found.name}: {found.given.runs} runs as given",
+        f"# {found.name}: {plural(found.given.runs, 'run')} as given",
         "No protocol states their seeds, so no verdict here is final. Differences are paired by"
         " seed, in points, ± half of a 95 % t interval (pairs)."
         + (f" Depths are taken to play the paper's roles: {roles}." if roles else "")

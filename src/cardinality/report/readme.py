@@ -89,10 +89,10 @@ def _ledger(primary: bool) -> str:
             {
                 "claim": verdict.text,
                 "paper, ImageNet": line["paper"] + (" a doubling of C" if doubling else ""),
-                f"patches, up to {seeds} seeds": short(theirs[verdict.claim]),
+                f"patches, up to {seeds} seeds, as given": short(theirs[verdict.claim]),
                 "CIFAR-10, five seeds stated": short(verdict),
                 "Imagenette, five seeds stated": _short(photographs.get(verdict.claim)),
-                "seeds to find the paper's effect": _needed(judged, verdict),
+                "seeds to find the paper's effect on CIFAR-10": _needed(judged, verdict),
             }
         )
     return to_markdown(columns_of(lines))

@@ -39,6 +39,15 @@ def verdict_text(verdict: Verdict) -> str:
     return f"**{verdict.decision}**{given}{late}"
 
 
+def settled(decision: str, count: int, final: int) -> str:
+    """How many of so many verdicts are final, where that is worth a word."""
+    if not count or decision == "not run":
+        return ""
+    if final in (0, count):
+        return "final" if final else "interim"
+    return f"{final} final, {count - final} interim"
+
+
 def ps_text(verdict: Verdict) -> tuple[str, str]:
     """The p and the corrected p of the way that the verdict goes."""
     if verdict.decision == "contradicted":
@@ -55,7 +64,8 @@ def short(verdict: Verdict) -> str:
     mark = "*" if verdict.state == "interim" else "**"
     interim = ", interim" if verdict.state == "interim" else ""
     evidence = verdict.evidence
-    return (
-        f"{mark}{verdict.decision}{interim}{late}{mark}:"
-        f" {effect_text(evidence.effect)} ({evidence.pairs})"
-    )
+    shown = f"{effect_text(evidence.effect)} ({evidence.pairs})"
+    if verdict.links and not evidence.pairs:
+        begun = sum(link.evidence.pairs > 0 for link in verdict.links)
+        shown = f"{begun} of its {len(verdict.links)} comparisons begun"
+    return f"{mark}{verdict.decision}{interim}{late}{mark}: {shown}"

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
@@ -28,6 +36,16 @@ Count = Annotated[int, Field(ge=0)]
 Number = Annotated[int, Field(ge=1)]
 # Of seconds, joules and losses, none of which is below nothing.
 Amount = Annotated[float, Field(ge=0)]
+
+
+def _moment(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError(f"{text}: of no zone; allowed: as 2026-01-31T12:00:00+00:00")
+    return text
+
+
+# A clock may be set back while a run goes on, so that two are not held to their order.
+Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class Final(Strict):
@@ -83,8 +101,8 @@ class Sitting(Strict):
     first_epoch: Number
     last_epoch: Number
     epochs: Amount | None = Field(default=None, exclude_if=lambda value: value is None)
-    began: str | None
-    ended: str
+    began: Moment | None
+    ended: Moment
     wall_seconds: Amount
     cpu_seconds: Amount | None
     peak_memory: Count | None
@@ -181,7 +199,7 @@ class Record(Strict):
     weights_checksum: Checksum | None
     seconds: Amount
     sittings: tuple[Sitting, ...]
-    finished: str
+    finished: Moment
 
     @model_validator(mode="after")
     def _check(self) -> "Record":

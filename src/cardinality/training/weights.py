@@ -104,7 +104,7 @@ def load_weights(path: Path, key: str | None = None) -> tuple[dict[str, Tensor],
     """Read weights and what the file says of them, without running anything in it.
 
     What is wrapped around them is taken off, see `cardinality.training.wrappings`. Where a file
-    has several sets of weights, ``choice`` says which was taken.
+    has several sets of weights, ``choice`` of the metadata says which was taken.
 
     Args:
         path: .safetensors or torch's, told apart by what they begin with.

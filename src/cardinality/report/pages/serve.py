@@ -158,6 +158,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str) -> Answer:
         """What a path stands for; nothing has been sent before it is made."""
+        if path.endswith("/"):
+            path += "index.html"
         parts = path.strip("/").split("/")
         known = len(parts) == 2 and self.site.knows(parts[0])
         if known and parts[1] == "progress":
@@ -165,7 +167,7 @@ class Handler(BaseHTTPRequestHandler):
         if known and parts[1] == "index.html":
             return HTTPStatus.OK, KINDS[".html"], self.site.live(parts[0]).encode()
         self.site.bring_up_to_date()
-        file = self.site.file("index.html" if path == "/" else path)
+        file = self.site.file(path)
         if file is None:
             status = HTTPStatus.NOT_FOUND
             return status, TEXT, f"{status.phrase}\n".encode()

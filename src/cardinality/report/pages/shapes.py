@@ -303,7 +303,7 @@ class RunLine:
         folder: of its record, below the page's folder.
         status: done, failed or diverged; ``failure`` says why.
         command: computes it again.
-        epochs, test, train: its curves, thinned where they are long.
+        top1, top5, train: errors of the last epoch, in percent.
     """
 
     name: str

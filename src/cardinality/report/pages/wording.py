@@ -6,10 +6,11 @@ from cardinality.common import text
 from cardinality.common.text import plural
 from cardinality.report import wording
 from cardinality.report.pages.shapes import ClaimLine, Interval, Spread, TableLine, Value
+from cardinality.report.verdict_words import settled
 from cardinality.report.wording import DASH, millions, number, probability, signed
 from cardinality.results.estimate import duration
 
-__all__ = ["DASH", "millions", "number", "plural", "probability", "signed"]
+__all__ = ["DASH", "millions", "number", "plural", "probability", "settled", "signed"]
 
 
 def spread(value: Spread, digits: int = 1) -> str:
@@ -49,15 +50,6 @@ def state(claim: ClaimLine) -> str:
     if claim.state == "interim":
         return f"interim, {plural(claim.unfinished, 'run')} to go{after}"
     return claim.state + after
-
-
-def settled(decision: str, count: int, final: int) -> str:
-    """How many of so many verdicts are final, where that is worth a word."""
-    if not count or decision == "not run":
-        return ""
-    if final in (0, count):
-        return "final" if final else "interim"
-    return f"{final} final, {count - final} interim"
 
 
 def left_out(count: int) -> str:

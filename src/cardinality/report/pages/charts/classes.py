@@ -2,19 +2,16 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from cardinality.analysis.contrasts import difference
-from cardinality.analysis.images import Bits, ClassEffect, by_class, common_seeds
+from cardinality.analysis.images import ClassEffect, common_seeds
 from cardinality.analysis.ledger import cell_of
-from cardinality.analysis.outcomes import Cell
 from cardinality.common.errors import UserError
 from cardinality.common.text import plural
+from cardinality.report.bits import pictures
 from cardinality.report.pages.charts.drawing import file_of, thinned
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Bar, Figure, Forest, Interval, Numbers, TableLine, Value
 from cardinality.report.pages.wording import interval
-from cardinality.results.images import TestImages
 
 # Classes shown one by one; where there are more, those whose differences are largest.
 CLASSES = 20
@@ -24,8 +21,11 @@ def class_differences(
     gathered: Gathered, table: TableRead, lines: Sequence[TableLine], places: dict[str, int]
 ) -> Figure | None:
     """Differences to the reference class by class, from which images each run got right."""
-    images = _test_images(gathered, table)
-    if images is None:
+    try:
+        known = pictures([table.plan], table.found.done, gathered.results)
+    except UserError:  # of their labels; records without their bits are unsound
+        return None
+    if known.images is None:
         return None
     panels: list[Forest] = []
     values: list[tuple[Value, ...]] = []
@@ -33,7 +33,8 @@ def class_differences(
         reference = table.plan.reference(entry)
         if reference is None or reference.key == entry.key:
             continue
-        effects = _class_effects(gathered, table, cell_of(entry), cell_of(reference), images)
+        contrast = difference(cell_of(entry), cell_of(reference))
+        effects = known.classes(contrast, common_seeds(contrast, known.right))
         if not effects:
             continue
         net = f"{line.net}{', deeper' if entry.row.deeper else ''}"
@@ -48,7 +49,7 @@ def class_differences(
     if not panels:
         return None
     headings = ("depth", "net", "class", "images", "difference", "low", "high", "pairs")
-    more = len(images.classes) > CLASSES
+    more = len(known.images.classes) > CLASSES
     which = f" Drawn are the {CLASSES} classes that differ most." if more else ""
     shown = thinned(len(values), 200) if more else None
     return Figure(
@@ -80,37 +81,3 @@ def _class_bar(effect: ClassEffect, line: TableLine, places: dict[str, int]) -> 
     found = Interval(over.mean, over.low, over.high, over.n)
     says = f"{effect.name}, {plural(effect.images, 'image')}: {interval(found, 2)} points"
     return Bar(effect.name, line.net, places[line.net], f"{says}, {line.net}", found)
-
-
-def _test_images(gathered: Gathered, table: TableRead) -> TestImages | None:
-    """The labels of the images that the shown runs were evaluated on, if they are there."""
-    sums = {record.data_checksum for record in table.found.done.values()}
-    if len(sums) != 1:
-        return None
-    path = gathered.results.images(sums.pop())
-    try:
-        return TestImages.read(path) if path.is_file() else None
-    except UserError:
-        return None
-
-
-def _class_effects(
-    gathered: Gathered, table: TableRead, first: Cell, second: Cell, images: TestImages
-) -> tuple[ClassEffect, ...]:
-    right = {cell: _right(gathered, table, cell, len(images.labels)) for cell in (first, second)}
-    contrast = difference(first, second)
-    seeds = common_seeds(contrast, right)
-    if not seeds:
-        return ()
-    return by_class(contrast, right, seeds, np.array(images.labels), images.classes)
-
-
-def _right(gathered: Gathered, table: TableRead, cell: Cell, images: int) -> dict[int, Bits]:
-    found = {}
-    for entry in table.plan.entries:
-        for run in entry.runs if cell_of(entry) == cell else ():
-            record = table.found.done.get(run.name)
-            correct = None if record is None else gathered.results.correct(record)
-            if correct is not None and correct.right.size == images:
-                found[run.seed] = correct.right
-    return found
