@@ -121,8 +121,9 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_paths_in_backticks_are_there() -> None:
+    named = re.compile(r"`((?:tests|src|docs|paper_tables)/[a-z0-9_./-]+)`")
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("**/*.md")]:
-        for path in re.findall(r"`((?:tests|src|docs|paper_tables)/[a-z0-9_./-]+)`", page.read_text()):
+        for path in named.findall(page.read_text()):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
 
 
