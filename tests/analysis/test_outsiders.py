@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from cardinality.analysis.claims import read_claims
@@ -84,6 +86,11 @@ def test_headings_and_words_are_read_in_any_case() -> None:
         (PLAIN + "1x64d,2,none\n", "line 6: error: 'none'; allowed: percent, from 0 to"),
         (PLAIN + "1x64d,2,nan\n", "line 6: error: 'nan'; allowed: percent"),
         (PLAIN + "1x64d,2,\n", "line 6: error: ''; allowed: percent"),
+        (PLAIN + "1x64d,2,2_7\n", "line 6: error: '2_7'; allowed: percent"),
+        (PLAIN + "1x64d,2,\uff12\n", "line 6: error: '\uff12'; allowed: percent"),
+        (PLAIN + "1x64d,2,-1\n", "line 6: error: '-1'; allowed: percent"),
+        ("setting,seed,error\n" + "".join(f"1x{d}d,0,2\n" for d in range(1, 202)),
+         "201 nets; allowed: 200"),
         (PLAIN + "1x64d,2,120\n", "line 6: error: '120'; allowed: percent"),
         ("setting,seed,error,depth\n1x64d,0,2,x\n", "line 2: depth: 'x'; allowed: a whole number"),
         ("setting,seed,error,depth\n1x64d,0,2,50\n1x64d,0,2,deep\n", "depth: words and numbers"),
@@ -103,6 +110,20 @@ def test_a_mistake_is_one_line(text: str, message: str) -> None:
     assert str(caught.value).startswith("runs.csv: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", ["25", "25.5", "25.", ".5", "2.55e1"])
+def test_plain_numbers_are_percent(error: str) -> None:
+    found = parse(f"setting,seed,error\n1x64d,0,{error}\n", "runs.csv").outcomes
+    (errors,) = found.errors["top1_error"].values()
+    assert errors[0] == float(error)
+
+
+def test_columns_beyond_number_are_read_in_no_time() -> None:
+    begun = time.process_time()
+    with pytest.raises(UserError, match="no runs"):
+        parse(",".join(["setting,seed,error", *map(str, range(100_000))]), "runs.csv")
+    assert time.process_time() - begun < 2
 
 
 def test_a_claim_that_the_runs_cannot_judge() -> None:

@@ -84,6 +84,16 @@ def test_other_peoples_runs(call: Call, root: Path, theirs: Path, tmp_path: Path
     assert names == {"compare.md", "compare.png", "compare.svg", "compare.csv"}
 
 
+def test_what_was_given_is_not_written_over(call: Call, root: Path, theirs: Path) -> None:
+    path = theirs.rename(theirs.with_name("compare.csv"))
+    before = path.read_text()
+    output = ("--output", str(path.parent), "--results", str(root))
+    status, out, err = call("compare", str(path), *output)
+    assert (status, out) == (2, "")
+    assert "would write over" in err
+    assert path.read_text() == before
+
+
 def test_other_peoples_runs_as_json(call: Call, root: Path, theirs: Path) -> None:
     name = "table3-trend-base"
     status, out, _ = call("compare", str(theirs), "--claim", name, "--json", "--results", str(root))

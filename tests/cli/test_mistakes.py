@@ -15,6 +15,7 @@ from pandas.errors import ParserError
 
 from cardinality.cli.app import main
 from cardinality.cli.mistakes import told
+from tests.tiny import TINY_ABLATION
 
 
 @pytest.mark.parametrize(
@@ -67,6 +68,10 @@ def test_errors_of_ours_stay_what_they_are(error: Exception) -> None:
         ["plan", "a\x1b[31m\u202e"],
         ["plan", "caf\udce9.yaml"],
         ["verify", "--results", "LOOP"],
+        ["status", "--results", "FILE"],
+        ["plan", "table2", "--seeds", "3"],
+        ["plan", "FIGURES.yaml"],
+        ["evaluate", "--weights", "FILE", "--data", ".", "--setting", "2x40d", "--resize", "99999"],
         ["plan", "table3", "--results", "PIPE.csv"],
         ["report", "--results", "FILE"],
         ["--workspace", "FILE", "plan", "table3"],
@@ -81,6 +86,7 @@ def test_one_line_and_status_2(
 ) -> None:
     (tmp_path / "FILE").write_text("text")
     (tmp_path / "FILE.yaml").write_text("title: \x1b[31m")
+    (tmp_path / "FIGURES.yaml").write_text(f"{TINY_ABLATION}paper: nothing\n")
     for name in ("LOOP", "LOOP.yaml"):
         (tmp_path / name).symlink_to(name)
     for name in ("PIPE.yaml", "PIPE.csv"):

@@ -220,10 +220,15 @@ def test_a_runs_own_weights_have_the_error_of_its_record(
     page = (folder / "evaluations.md").read_text()
     assert page.count(weights.name) == 1
     assert page in out
+    # Weights of one shape suit several stems, whose nets are not the same.
+    other = [word.replace("cifar-stride2", "cifar") for word in arguments]
+    assert call(monkeypatch, *other) == 0
+    stems = [json.loads(path.read_text())["stem"] for path in sorted(folder.glob("*.json"))]
+    assert sorted(stems) == ["cifar", "cifar-stride2"]
     # Ten views are another measurement of the same weights.
     assert call(monkeypatch, *arguments, "--views", "ten", "--crop", "12") == 0
     torch.set_num_threads(threads)
-    assert (folder / "evaluations.md").read_text().count(weights.name) == 2
+    assert (folder / "evaluations.md").read_text().count(weights.name) == 3
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def test_mistakes_in_a_protocol(tmp_path: Path, old: str, new: str, key: str, al
         ("{setting: 1x64d}", "{setting: 2x40d}", "reference:", "the setting of one"),
         ("{setting: 32x4d}", "{setting: 1x64d}", "rows.1:", "each row once"),
         ("[base]", "[]", "depths:", "at least one item"),
+        ("[base]", "[base, base]", "depths:", "each once"),
         ("[base]", "[bass]", "depths.0:", "'base', 'deep', 'double' or 'residual'"),
         ("[base]", "base", "depths:", "valid array"),
         ("reference: 1x64d\n", "", "reference:", "allowed keys: title, question"),

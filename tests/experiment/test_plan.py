@@ -266,10 +266,10 @@ def test_a_plan_knows_what_to_type_for_it(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert make_plan("table3", "quick", machine).typed == ("table3", "quick")
-    own = tmp_path / "quick.yaml"  # of a known name, and another file
+    own = tmp_path / "mine.yaml"
     own.write_text("based_on: quick\ntitle: Mine\n")
     monkeypatch.chdir(tmp_path)
-    assert make_plan("table3", "quick.yaml", machine).typed == ("table3", "quick.yaml")
+    assert make_plan("table3", "mine.yaml", machine).typed == ("table3", "mine.yaml")
     known = str(find("quick", PROTOCOLS))
     assert make_plan("table3", known, machine).typed == ("table3", "quick")
 

@@ -27,6 +27,7 @@ from cardinality.training.schedule import scheduler
 from cardinality.training.trainer import Trainer
 from tests.made_images import DATA, made_folders, needs, noise
 from tests.places import ROOT
+from tests.tiny import TINY_ABLATION
 
 FOLDER = ROOT / "ablations" / "protocols"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -358,8 +359,25 @@ def test_two_epochs_of_cifar10_small_learn(monkeypatch: pytest.MonkeyPatch) -> N
     assert second.top1_error < 75
 
 
-def test_a_users_own_file_may_be_based_on_the_suites_of_the_same_name(tmp_path: Path) -> None:
-    path = tmp_path / "quick.yaml"
+def test_a_users_own_file_may_be_based_on_the_suites_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = protocol("quick").model_copy(update={"seeds": 7})
+    path = tmp_path / PROTOCOLS / "quick.yaml"
+    path.parent.mkdir(parents=True)
     path.write_text("based_on: quick\nseeds: 7\n")
-    made = make_plan("table3", str(path), MACHINE)
-    assert made.protocol == protocol("quick").model_copy(update={"seeds": 7})
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(tmp_path))
+    for name in ("quick", str(path)):
+        assert make_plan("table3", name, MACHINE).protocol == expected
+
+
+def test_a_file_elsewhere_takes_the_place_of_nothing_that_a_name_stands_for(
+    tmp_path: Path,
+) -> None:
+    """Its results would lie in the folder and in the files of that."""
+    (tmp_path / "quick.yaml").write_text("based_on: quick\nseeds: 7\n")
+    (tmp_path / "table3.yaml").write_text(TINY_ABLATION)
+    table, scale = (str(tmp_path / name) for name in ("table3.yaml", "quick.yaml"))
+    for arguments in ((table, "quick"), ("table3", scale)):
+        with pytest.raises(UserError, match="allowed: another name of the file"):
+            make_plan(*arguments, MACHINE)

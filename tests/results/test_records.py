@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cardinality.common.errors import UserError
 from cardinality.experiment.plan import Plan
 from cardinality.results.folder import Results
+from cardinality.results.records import parse
 from tests.report.made_runs import configured_otherwise
 from tests.tiny import sitting
 
@@ -247,6 +248,44 @@ def test_an_epoch_that_cannot_have_been_measured_is_unsound(
     assert [told is not None and told in problem for problem in problems] == [True] * bool(told)
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "told"),
+    [
+        ("finished", "yesterday", "finished: "),
+        ("finished", "2999-13-45T99:99:99+00:00", "finished: "),
+        ("finished", "2026-11-25T23:57:05+09:00", "is not in UTC"),
+        ("ended", "", "sittings.0.ended: "),
+        ("began", "2026-11-25T23:57:05", "is not in UTC"),
+    ],
+)
+def test_what_is_no_time_is_unsound(
+    tiny: Plan, tmp_path: Path, put_records: Put, part: str, value: str, told: str
+) -> None:
+    put_records(tiny, Results(tmp_path))
+    path = tmp_path / "runs" / tiny.runs()[0].name / "run.json"
+    content = json.loads(path.read_text())
+    (content if part == "finished" else content["sittings"][0])[part] = value
+    path.write_text(json.dumps(content))
+    assert told in problem_of(path)
+
+
+def test_of_a_key_that_stands_twice_neither_is_taken(
+    tiny: Plan, tmp_path: Path, put_records: Put
+) -> None:
+    put_records(tiny, Results(tmp_path))
+    path = tmp_path / "runs" / tiny.runs()[0].name / "run.json"
+    path.write_text(path.read_text().replace('"status":', '"status": "failed", "status":'))
+    assert "a key stands twice" in problem_of(path)
+
+
+def problem_of(path: Path) -> str:
+    """What is wrong with a record, in one line."""
+    with pytest.raises(UserError) as caught:
+        parse(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
 def test_a_damaged_list_of_epochs_gets_one_line(
     tiny: Plan, tmp_path: Path, put_records: Put
 ) -> None:
@@ -255,8 +294,9 @@ def test_a_damaged_list_of_epochs_gets_one_line(
     record = results.read(tiny.runs()[0].name)
     assert record is not None
     path = tmp_path / "runs" / record.name / "epochs.csv"
+    twice = path.read_text().replace("epoch,rate", "epoch,epoch")
     damaged = ["epoch,rate\n1,x\n", "epoch,rate\n1\n", "epoch\n1,2\n", "epoch\n1\n", "rate\n1\n2\n"]
-    for text in [*damaged, "epoch\n2\n1\n", "", "epoch\n1\n2\n" + "3\n" * 500_000]:
+    for text in [twice, *damaged, "epoch\n2\n1\n", "", "epoch\n1\n2\n" + "3\n" * 500_000]:
         path.write_text(text)
         with pytest.raises(UserError, match=r"epochs\.csv: cannot be read"):
             results.epochs(record)

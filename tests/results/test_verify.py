@@ -126,6 +126,19 @@ def test_a_list_that_leads_out_of_its_folder_is_told(results: Results) -> None:
     assert any("leads out of the folder" in line for line in problems(results))
 
 
+@pytest.mark.parametrize(
+    "damage", ["<html>", "0" * 64 + " *runs/a/run.json", f"{'0' * 64}  runs/{'a' * 300}/run.json"]
+)
+def test_a_list_that_cannot_be_read_is_told_beside_all_else(results: Results, damage: str) -> None:
+    path = results.folder / manifest.NAME
+    path.write_text(path.read_text() + f"{damage}\n")
+    one = next((results.folder / "runs").iterdir())
+    (one / "run.json").rename(one / "lost")
+    listed, lost = problems(results)[::-1]
+    assert "line 8: no checksum and file" in listed
+    assert "has no run.json" in lost
+
+
 def test_labels_that_are_lost_are_told_once_and_leave_no_run_out(results: Results) -> None:
     (results.folder / manifest.NAME).unlink()
     results.images("0123456789abcdef").unlink()

@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +23,9 @@ ROLES = ("base", "deep", "double")
 WORDS = (*ROLES, "residual")
 DIVERGED = "diverged"
 LONGEST = 100  # characters of a value
+MOST_NETS = 200  # by setting, depth and shortcuts
+# Python's float() takes 2_7 and the digits of other scripts as well.
+PLAIN = re.compile(r"[0-9]{0,18}\.?[0-9]{1,18}([eE][-+]?[0-9]{1,3})?|[0-9]{1,18}\.")
 Papers = Mapping[str, Published]
 
 
@@ -84,6 +89,9 @@ def parse(text: str, name: str) -> Given:
     if not lines:
         raise UserError(f"{name}: no runs; allowed: a line for each, below the heading")
     _check_twins(lines, name)
+    nets = len({(line.setting, line.depth, line.shortcuts) for line in lines})
+    if nets > MOST_NETS:
+        raise UserError(f"{name}: {nets:,} nets; allowed: {MOST_NETS}, by setting and depth")
     roles = _roles(lines, name)
     ignored = tuple(column for column in heading if column not in (*REQUIRED, *OPTIONAL))
     depths = {role: depth for depth, role in roles}
@@ -109,8 +117,8 @@ def _check_heading(heading: list[str], name: str) -> None:
             raise UserError(
                 f"{name}: {column}: no such column; there are: {there}; allowed: {COLUMNS}"
             )
-    for column in heading:
-        if heading.count(column) > 1:
+    for column, count in Counter(heading).items():
+        if count > 1:
             raise UserError(f"{name}: {column}: the column stands twice; allowed: {COLUMNS}")
 
 
@@ -140,10 +148,7 @@ def _whole(text: str, column: str, where: str) -> int:
 
 
 def _percent(text: str, column: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if PLAIN.fullmatch(text) else math.nan
     if not 0 <= value <= 100:
         raise UserError(
             f"{where}: {column}: {text!r}; allowed: percent, from 0 to 100, or {DIVERGED}"

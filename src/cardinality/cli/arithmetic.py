@@ -17,7 +17,7 @@ def solve_command(
         int, typer.Option("--base", min=1, max=10**6, help="Stem channels, which d must suit.")
     ] = 64,
 ) -> None:
-    """Find the width d (Eq. 4) that gives C paths the complexity of another setting."""
+    """Find the width d that gives C paths the complexity of another setting, by Eq. (4)."""
     from cardinality.architecture.complexity import block_parameters, solve
     from cardinality.architecture.settings import Setting
 

@@ -46,7 +46,11 @@ def protocols(results: Path, only: str | None) -> list[Path]:
     Raises:
         UserError: there are none, or none of that name.
     """
-    folders = [path for path in sorted(results.glob("*")) if (path / "runs").is_dir()]
+    folders = [
+        path
+        for path in sorted(results.glob("*"))
+        if (path / "runs").is_dir() or (path / "failed").is_dir()
+    ]
     # A protocol's file stands for the folder of its name.
     name = Path(only).stem if only is not None and Path(only).suffix in (".yaml", ".yml") else only
     chosen = [path for path in folders if name in (None, path.name)]

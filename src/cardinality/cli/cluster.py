@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.options import ProtocolOption, ResultsOption
+from cardinality.cli.options import ProtocolOption, ResultsOption, results_root
 from cardinality.common.errors import UserError
 from cardinality.common.text import plural, terminal
 from cardinality.common.workspace import workspace
@@ -114,7 +114,7 @@ def status_command(
     from cardinality.results.folder import Results
 
     name = find(protocol, PROTOCOLS).stem
-    found = Results((results or workspace() / "results") / name)
+    found = Results(results_root(results) / name)
     while True:
         every = states(found)
         counts = Counter(one.state for one in every)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cardinality.evaluation.scales import Scales
     from cardinality.evaluation.views import Crops
 
+# Pixels of a side, as of `--scales`; an image of so many takes 50 MB.
+LARGEST_SIDE = 2048
+
 
 def evaluate_command(
     weights: Annotated[Path, typer.Option("--weights", help=".safetensors, or saved by torch.")],
@@ -29,10 +32,13 @@ def evaluate_command(
     ] = False,
     resize: Annotated[
         int | None,
-        typer.Option("--resize", min=1, help="Length of the shorter side; by default 256."),
+        typer.Option(
+            "--resize", min=1, max=LARGEST_SIDE, help="Length of the shorter side; by default 256."
+        ),
     ] = None,
     crop: Annotated[
-        int | None, typer.Option("--crop", min=1, help="Side of the crop; by default 224.")
+        int | None,
+        typer.Option("--crop", min=1, max=LARGEST_SIDE, help="Side of the crop; by default 224."),
     ] = None,
     views: Annotated[
         Literal["center", "ten"], typer.Option("--views", help="One crop, or ten averaged.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.opened import check_claims, jobs_here, open_plan
+from cardinality.cli.opened import check_named, jobs_here, open_plan
 from cardinality.cli.options import (
     AblationArgument,
     BatchOption,
@@ -94,7 +94,7 @@ def run_command(
     on = None if nodes is None else nodes.machine()
     stated = (ablation, protocol, seeds, device, results, data, batch, first_seed, on)
     plan, found, machine = open_plan(*stated)
-    check_claims(plan)
+    check_named(plan)
     chosen = plan.select(only, depth, seed)
     which = take_part(plan, gpus, jobs)
     absent = missing(chosen, found, retry_failed)

@@ -59,6 +59,10 @@ def _judged(root: Path, protocol: str) -> "Judged":
     return judge_protocol(protocol, Results(root / name), others)
 
 
+# What `compare --output` writes.
+FILES = ("compare.md", "compare.csv", "compare.png", "compare.svg")
+
+
 def _all(root: Path) -> "list[Judged]":
     """Every protocol with results that can be judged; one's mistake keeps no other back."""
     from cardinality.report.judged import folders_of
@@ -120,6 +124,8 @@ def _compare_file(
     from cardinality.report import outside
 
     root = results_root(results)
+    if output is not None and any((output / name).resolve() == path.resolve() for name in FILES):
+        raise UserError(f"--output {output}: would write over {path}; allowed: another folder")
     ours = _all(root) if protocol is None else [_judged(root, protocol)]
     found = outside.judge_file(path, claim, ours)
     print(json.dumps(outside.as_json(found), indent=1) if as_json else outside.page(found))

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cardinality.cli.options import DeviceOption, results_root
+from cardinality.cli.options import DeviceOption, refuse, results_root
 
 if TYPE_CHECKING:
     from cardinality.experiment.plan import Plan
@@ -43,16 +43,23 @@ def open_plan(
         os.environ["CARDINALITY_DATA"] = str(data.absolute())
     machine = nodes or detect(device)
     plan = make_plan(ablation, protocol, machine, seeds, batch, first_seed)
+    if not plan.ablation.trains:
+        runs = {"--seeds": seeds, "--batch": batch, "--first-seed": first_seed or None}
+        refuse(runs, f"on {plan.ablation_name}, which trains nothing", "without")
     folder = results_root(results) / plan.protocol_name
     return plan, Results(folder), machine
 
 
-def check_claims(plan: "Plan") -> None:
-    """See that there are the claims that a scale names, before anything is computed.
+def check_named(plan: "Plan") -> None:
+    """See that there are the figures and the claims that files name, before anything is computed.
 
     Raises:
-        UserError: it names one that there is not.
+        UserError: one names something that there is not.
     """
+    from cardinality.report.tables import read_paper
+
+    if plan.ablation.paper is not None:
+        read_paper(plan.ablation.paper)
     if plan.protocol.claims is not None:
         from cardinality.analysis.claims import claims_of
 

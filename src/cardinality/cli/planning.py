@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cardinality.cli.opened import check_claims, jobs_here, open_plan
+from cardinality.cli.opened import check_named, jobs_here, open_plan
 from cardinality.cli.options import (
     BatchOption,
     ComputeOn,
@@ -81,7 +81,7 @@ def plan_command(
 
     stated = (ablation, protocol, seeds, device, results, None, batch, first_seed)
     plan, found, machine = open_plan(*stated)
-    check_claims(plan)
+    check_named(plan)
     if detect is not None:
         part = {"--only": only, "--depth": depth, "--seed": seed}
         refuse(part, "beside --detect, which is about a whole table", "without")

@@ -17,6 +17,7 @@ from cardinality.cli.options import (
     shown_path,
 )
 from cardinality.common.errors import UserError
+from cardinality.common.notes import note
 from cardinality.common.text import line, plural
 
 if TYPE_CHECKING:
@@ -103,7 +104,11 @@ def say_whose(plan: "Plan", found: "Results") -> None:
     from cardinality.results.manifest import brought
 
     done = as_recorded(plan, found).done.keys()
-    theirs = len(done & brought(found.folder))
+    try:
+        theirs = len(done & brought(found.folder))
+    except UserError as error:  # the runs are computed, and `cardinality verify` says it again
+        note(str(error))
+        return
     if 0 < theirs < len(done):
         print(f"{theirs} of these {len(done)} runs come with the repository, the others are yours.")
 
@@ -129,7 +134,6 @@ def say_what_is_shown(plan: "Plan", shown: "Recorded") -> None:
 
 def write_pages(protocol: str, found: "Results") -> None:
     """Bring the pages to browse up to date with the records; that they cannot be is no failure."""
-    from cardinality.common.notes import note
     from cardinality.report.pages.write import write_report
 
     try:

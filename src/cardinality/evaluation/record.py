@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from scipy.stats import binomtest
 
+from cardinality.architecture.settings import Stem
 from cardinality.common import text
 from cardinality.common.errors import UserError
 from cardinality.common.files import guard, read_text, written_aside
@@ -43,6 +44,7 @@ class Evaluation(Strict):
         images: how many there are, n.
         resize, crop, views, scales, interpolation: what of an image was looked at.
         variant: in what the net is none of the paper's, in words.
+        stem: of the net; of weights of one shape there are several.
         among: how many of the classes competed, where not all did.
         names_checksum: over the names of those that competed in their order, where they were given.
         top1_error, top5_error: with the bounds of a 95 % Wilson interval; no top-5 error with
@@ -65,6 +67,7 @@ class Evaluation(Strict):
     views: Views
     scales: tuple[int, ...] | None = None
     variant: str = ""
+    stem: Stem = "imagenet"
     among: int | None = None
     names_checksum: str | None = None
     interpolation: Interpolation
@@ -130,6 +133,7 @@ def evaluation(
         images=n,
         classes=architecture.classes,
         variant=architecture.variant,
+        stem=architecture.stem,
         among=None if among is None or len(among) == architecture.classes else len(among),
         names_checksum=None if among is None else _checksum("\n".join(among)),
         **looks.described,
@@ -152,6 +156,7 @@ def write(found: Evaluation, folder: Path) -> Path:
     key = f"{found.weights_checksum}-{found.choice or 'only'}-{found.data}-{found.data_checksum}"
     key += f"-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
     key += f"-{'-'.join(map(str, found.scales))}" if found.scales else ""
+    key += f"-{found.stem}" if found.stem != "imagenet" else ""
     key += f"-among{found.among}" if found.among else ""
     key += f"-{found.names_checksum}" if found.names_checksum else ""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
@@ -185,6 +190,12 @@ def _named(record: Evaluation) -> str:
     return f"{record.weights} ({record.choice})" if record.choice else record.weights
 
 
+def _net(record: Evaluation) -> str:
+    """The setting, and in what else than its depth the net is not the paper's of ImageNet."""
+    stem = "" if record.stem == "imagenet" else f"stem {record.stem}"
+    return ", ".join(filter(None, (record.setting, record.variant, stem)))
+
+
 def _looked(record: Evaluation) -> str:
     """What of an image was looked at."""
     if record.scales is not None:
@@ -202,7 +213,7 @@ def page(records: list[Evaluation]) -> str:
 
     rows = {
         "weights": [text.markdown(_named(record)) for record in records],
-        "setting": [", ".join(filter(None, (r.setting, r.variant))) for r in records],
+        "setting": [_net(record) for record in records],
         "depth": [str(record.depth) for record in records],
         "data": [text.markdown(record.data) for record in records],
         "n": [f"{record.images:,}" for record in records],

@@ -115,7 +115,7 @@ class Ablation(Strict):
     reference: SettingText
     tolerance: float | None = Field(default=0.03, gt=0, lt=1)
     depths: tuple[Role, ...] | None = Field(default=None, min_length=1)
-    rows: tuple[Row, ...] = Field(min_length=1)
+    rows: tuple[Row, ...] = Field(min_length=1, max_length=200)
     protocols: tuple[str, ...] | None = Field(default=None, min_length=1)
     notes: tuple[str, ...] = ()
 
@@ -140,6 +140,8 @@ class Ablation(Strict):
 
     @model_validator(mode="after")
     def _check_rows(self) -> "Ablation":
+        if self.depths is not None and len({*self.depths}) < len(self.depths):
+            raise ValueError("depths: one stands twice; allowed: each once")
         for number, row in enumerate(self.rows):
             where = f"rows.{number}"
             if row.depth is not None and row.layers is not None:

@@ -36,6 +36,12 @@ def find(name: str, place: str) -> Path:
     if not os.path.lexists(path):
         raise UserError(f"{path}: no such file; allowed: a known {kind}'s name, or a .yaml file")
     look(path)
+    known = workspace.find(place, path.stem, ".yaml")
+    if known is not None and not known.samefile(path):
+        raise UserError(
+            f"{path}: {path.stem} is the name of {known}, whose results it would take the place"
+            " of; allowed: another name of the file"
+        )
     # The name becomes a folder or a file in results/.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", path.stem):
         raise UserError(f"{path}: the name of a file may have letters, digits, '.', '_' and '-'")

@@ -7,8 +7,9 @@ defaults, so neither a matplotlibrc nor MPLBACKEND changes a plot.
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -73,11 +74,15 @@ def save(
         from matplotlib.figure import Figure
 
     png, svg, table = (path.parent / f"{path.name}{end}" for end in (".png", ".svg", ".csv"))
-    with mpl.rc_context():
+    with ExitStack() as stack:
+        stack.enter_context(mpl.rc_context())
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
         figure = Figure(figsize=size)
         FigureCanvasAgg(figure)
+        # Letters that the font lacks are drawn as boxes; the data beside have them.
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         draw(figure)
         with written_aside(png) as aside:
             figure.savefig(aside, format="png", dpi=150, metadata={"Software": None})

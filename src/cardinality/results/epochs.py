@@ -54,9 +54,13 @@ def read_epochs(path: Path) -> list[dict[str, float]]:
     """
     text = read_text(path, LARGEST)
     try:
-        lines = list(csv.DictReader(text.splitlines()))
+        reader = csv.DictReader(text.splitlines())
+        lines = list(reader)
     except csv.Error as error:  # a cell of more than 128 KB
         raise ValueError(f"no CSV: {error}") from None
+    columns = reader.fieldnames or ()
+    if len({*columns}) < len(columns):
+        raise ValueError("a column stands twice")
     rows = [{key: _number(value) for key, value in line.items()} for line in lines]
     if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)):
         raise ValueError("has not the epochs 1, 2, 3 and so on")

@@ -40,6 +40,8 @@ class TestImages(Strict):
     def _check(self) -> "TestImages":
         if not all(0 <= label < len(self.classes) for label in self.labels):
             raise ValueError("labels: one is no class's number")
+        if not all(name.isprintable() for name in self.classes):
+            raise ValueError("classes: one is no printable name")
         if self.sources is not None and len(self.sources) != len(self.labels):
             raise ValueError("sources: must be as many as labels")
         return self

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from cardinality.common.errors import UserError
 from cardinality.common.files import read_text, written_aside
 
 NAME = "manifest.sha256"
@@ -25,9 +26,16 @@ def read(folder: Path) -> dict[str, str]:
     path = folder / NAME
     if not path.exists():
         return {}
-    lines = read_text(path, LARGEST).splitlines()
-    found = (re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line) for line in lines)
-    return {match[2]: match[1] for match in found if match is not None}
+    listed = {}
+    for number, line in enumerate(read_text(path, LARGEST).splitlines(), 1):
+        match = re.fullmatch(r"([0-9a-f]{64})  (\S.{0,250})", line)
+        if match is None:
+            raise UserError(
+                f"{path}: line {number}: no checksum and file, as sha256sum writes them; allowed:"
+                " as the repository brings it, or no such file"
+            )
+        listed[match[2]] = match[1]
+    return listed
 
 
 def brought(folder: Path) -> set[str]:

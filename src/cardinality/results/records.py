@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,8 +39,8 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 def _moment(text: str) -> str:
-    if datetime.fromisoformat(text).tzinfo is None:
-        raise ValueError(f"{text}: of no zone; allowed: as 2026-01-31T12:00:00+00:00")
+    if datetime.fromisoformat(text).utcoffset() != timedelta(0):
+        raise ValueError(f"{text}: is not in UTC; allowed: as 2026-01-31T12:00:00+00:00")
     return text
 
 
@@ -333,7 +333,9 @@ def parse(path: Path) -> Record:
     """
     try:
         text = read_text(path, LARGEST_RECORD)
-        content = json.loads(text, parse_int=_whole, parse_constant=_no_number)
+        content = json.loads(
+            text, parse_int=_whole, parse_constant=_no_number, object_pairs_hook=_once
+        )
         # By way of JSON, where pydantic's strict mode still takes a list for a tuple.
         record = Record.model_validate_json(json.dumps(_of_today(content)))
     except ValidationError as error:
@@ -353,6 +355,14 @@ def _whole(text: str) -> int:
     if abs(value) >= 2**63:
         raise ValueError(f"{text[:30]}: no number of ours, which have 64 bits")
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys stand once; of two readers would take one each."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice")
+    return found
 
 
 def _no_number(text: str) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cardinality.common.errors import UserError
 from cardinality.common.text import plural
 from cardinality.results import manifest
-from cardinality.results.folder import CORRECT, Results, counts_of
+from cardinality.results.folder import CORRECT, RECORD, Results, counts_of
 from cardinality.results.images import TestImages
 from cardinality.results.records import Record
 
@@ -70,14 +70,19 @@ def _without_labels(records: Iterable[Record], results: Results) -> Iterator[str
 
 
 def _without_record(folder: Path) -> Iterator[str]:
-    for path in sorted((folder / "runs").glob("*")):
-        if path.is_dir() and not (path / "run.json").is_file():
-            yield f"{path}: has no run.json; the run counts as missing"
+    for path in sorted([*(folder / "runs").glob("*"), *(folder / "failed").glob("*")]):
+        if path.is_dir() and not (path / RECORD).is_file():
+            yield f"{path}: has no {RECORD}; the run counts as missing"
 
 
 def _changed(folder: Path) -> Iterator[str]:
     """Files that the repository brings and that are not as it brings them."""
-    for name, expected in manifest.read(folder).items():
+    try:
+        listed = manifest.read(folder)
+    except UserError as error:
+        yield str(error)
+        return
+    for name, expected in listed.items():
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             yield f"{folder / manifest.NAME}: {name!r} leads out of the folder"
