@@ -65,7 +65,7 @@ def test_a_tables_figure_and_single_runs(
     table = ["--table", str(tmp_path / "three.yaml"), "--protocol", str(tmp_path / "tiny.yaml")]
     assert call(monkeypatch, *table, *common) == 0
     out = capsys.readouterr().out
-    path = tmp_path / "results/tiny/plots/three-responses"
+    path = tmp_path / "results/tiny/plots/three-responses-20images"
     assert all(path.with_name(f"{path.name}.{end}").stat().st_size for end in ("csv", "png", "svg"))
     found = pd.read_csv(f"{path}.csv")
     # The stem and one 3x3 a block; the line that has no run yet is not there.
@@ -78,7 +78,7 @@ def test_a_tables_figure_and_single_runs(
         assert net in out
     # A run alone is measured on the same images.
     assert call(monkeypatch, names[2], *common) == 0
-    alone = pd.read_csv(tmp_path / "results/responses/responses.csv")
+    alone = pd.read_csv(tmp_path / "results/responses/responses-20images.csv")
     whole = found[~found.shortcuts].deviation
     assert list(alone.deviation) == pytest.approx(list(whole))
 

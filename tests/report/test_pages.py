@@ -377,6 +377,7 @@ def test_a_running_grid_is_served(served: tuple[str, int], results: Path) -> Non
     assert status == 200
     assert "table3: 20 of 30 runs are there" in part
     assert "<html" not in part
+    assert "epoch 3 of 7" in ask(served, "/made/")[1]
     assert ask(served, "/made/numbers/table3.csv")[0] == 200
     assert ask(served, "/comparison.html")[0] == 200
 
@@ -390,7 +391,7 @@ def test_nothing_but_get_and_nothing_outside(served: tuple[str, int], results: P
     (results / "made" / "checkpoints" / "x.pt").write_text("secret")
     for path in (
         "/../secret.md", "/%2e%2e/secret.md", "/made/..%2f..%2fsecret.md", "//secret.md",
-        "/made/link.md", "/away/secret.md", "/.hidden.md", "/made/checkpoints/x.pt", "/made/",
+        "/made/link.md", "/away/secret.md", "/.hidden.md", "/made/checkpoints/x.pt", "/made/runs/",
         "/nope/progress", "/../results/progress", "/made/%00.md", f"/{outside}",
     ):  # fmt: skip
         status, text = ask(served, path)

@@ -56,10 +56,10 @@ def check_named(plan: "Plan") -> None:
     Raises:
         UserError: one names something that there is not.
     """
-    from cardinality.report.tables import read_paper
+    from cardinality.experiment.places import published_figures
 
     if plan.ablation.paper is not None:
-        read_paper(plan.ablation.paper)
+        published_figures(plan.ablation.paper)
     if plan.protocol.claims is not None:
         from cardinality.analysis.claims import claims_of
 

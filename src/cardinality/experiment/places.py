@@ -48,6 +48,19 @@ def find(name: str, place: str) -> Path:
     return path
 
 
+def published_figures(name: str) -> Path:
+    """The file of published figures that a name stands for.
+
+    Raises:
+        UserError: there is none, with the names that there are.
+    """
+    path = workspace.find("paper_tables", name, ".csv")
+    if path is None:
+        allowed = ", ".join(workspace.names("paper_tables", ".csv"))
+        raise UserError(f"paper: no figures {name!r} in paper_tables/; allowed: {allowed}")
+    return path
+
+
 def command(ablation: str, protocol: str) -> str:
     """What to type to compute a table, from the two as `typed` gives them.
 

@@ -16,9 +16,9 @@ from cardinality.analysis.estimates import Estimate
 from cardinality.analysis.ledger import FIGURES, Line, analyse
 from cardinality.analysis.outcomes import Figure
 from cardinality.architecture.complexity import block_parameters, deviation, solve
-from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
+from cardinality.experiment.places import published_figures
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.experiment.run import Run
 from cardinality.results.records import Record
@@ -40,10 +40,7 @@ def read_paper(name: str) -> pd.DataFrame:
     Raises:
         UserError: there is no such file, or it is no table.
     """
-    path = workspace.find("paper_tables", name, ".csv")
-    if path is None:
-        allowed = ", ".join(workspace.names("paper_tables", ".csv"))
-        raise UserError(f"paper: no figures {name!r} in paper_tables/; allowed: {allowed}")
+    path = published_figures(name)
     try:
         return pd.read_csv(io.StringIO(read_text(path, LARGEST_FIGURES)))
     except (ValueError, pd.errors.ParserError) as error:
