@@ -17,6 +17,13 @@ TABLES := $(filter-out $(TASKS),$(basename $(notdir $(wildcard ablations/*.yaml)
 OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE)) \
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
+# A variable that is misspelt would be ignored, and hours spent on what was not asked for. Those
+# that make or the programs behind it read are theirs.
+KNOWN := PROTOCOL SEEDS DEVICE RESULTS DATA PYTHON FAULTS
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+UNKNOWN := $(filter-out $(KNOWN) MAKE% SHELL CARDINALITY_% CUDA_% PIP_%,$(GIVEN))
+$(if $(UNKNOWN),$(error $(firstword $(UNKNOWN)): no such variable; allowed: $(KNOWN)))
+
 .DEFAULT_GOAL := help
 .PHONY: $(TASKS) $(TABLES)
 

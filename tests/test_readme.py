@@ -158,6 +158,23 @@ def test_the_makefile_passes_its_variables_on() -> None:
     assert "run table3" in words
 
 
+def test_the_makefile_refuses_a_variable_that_it_does_not_have() -> None:
+    for given, allowed in (
+        ("SEED=3", False),
+        ("seeds=3", False),
+        ("PROTOCL=cifar10", False),
+        ("FAULTS=sample", True),
+        ("CARDINALITY_DATA=/data", True),
+    ):
+        command = ["make", "--no-print-directory", "--dry-run", "table3", given]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        name = given.partition("=")[0]
+        refused = f"*** {name}: no such variable; allowed: PROTOCOL SEEDS DEVICE RESULTS DATA"
+        assert (ended.returncode == 0) == allowed
+        assert (refused in ended.stderr) == (not allowed)
+        assert ("cardinality run" in ended.stdout) == allowed
+
+
 def test_the_makefile_passes_any_name_on_as_one_word() -> None:
     for name in ("my results", "it's", 'a "b"', "a, b; c"):
         command = ["make", "--no-print-directory", "--dry-run", "claims", f"RESULTS={name}"]

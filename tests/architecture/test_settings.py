@@ -1,5 +1,8 @@
 """Settings: the notation of the paper, and the width of every grouped convolution."""
 
+import re
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +67,26 @@ def test_a_base_that_makes_a_width_fractional_is_refused(c: int, d: int, base: i
         net = Architecture(setting, 11, stem="cifar", base=base)
         # The ratio of width to base is the setting's at every base.
         assert net.conv_widths[0] * 64 == c * d * base
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"depth": 50.0}, "depth 50.0: allowed is a whole number"),
+        ({"depth": True}, "depth True: allowed is a whole number"),
+        ({"classes": "10"}, "classes '10': allowed is a whole number"),
+        ({"base": 64.0}, "base 64.0: allowed is a whole number"),
+        ({"residual": "no"}, "residual 'no': allowed is True or False"),
+        ({"squeeze": 1}, "squeeze 1: allowed is True or False"),
+        ({"setting": "32x4d"}, "setting '32x4d': allowed is Setting.parse"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(stated: dict[str, Any], words: str) -> None:
+    whole: dict[str, Any] = {"setting": Setting(32, 4), "depth": 50}
+    with pytest.raises(UserError, match=re.escape(words)):
+        Architecture(**(whole | stated))
+    with pytest.raises(UserError, match=r"cardinality 32\.0: allowed is a whole"):
+        Setting(32.0, 4)  # type: ignore[arg-type]
 
 
 def test_depths_belong_to_stems() -> None:

@@ -61,7 +61,7 @@ from tests.tiny import sitting
         (["solve", "--cardinality", "8", "--times", "nan"], ["no plain number"]),
         (["solve", "--cardinality", "8", "--times", "1e308"], ["allowed are up to"]),
         (["inspect", "1x64d", "--depth", "9000000002", "--stem", "cifar"], ["9n + 2"]),
-        (["inspect", "32x4d"], ["--depth"]),
+        (["inspect", "32x4d"], ["depth: is missing"]),
         (["inspect", "resnext51"], ["resnext51", "resnext50_32x4d"]),
         (["inspect", "resnet50", "--depth", "101"], ["resnet50 has 50"]),
         (["inspect", "2x64d", "--depth", "18", "--block", "basic"], ["one wide block", "1x128d"]),

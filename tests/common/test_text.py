@@ -1,10 +1,12 @@
 """Text from strangers, by each way out."""
 
+from string import ascii_letters, digits
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cardinality.common.text import csv, line, markdown, terminal
+from cardinality.common.text import csv, file_name, line, markdown, terminal
 
 
 @pytest.mark.parametrize(
@@ -58,3 +60,12 @@ def test_a_spreadsheet_sees_text(text: str, shown: str) -> None:
 def test_markdown_has_no_cell_tag_or_link_of_a_stranger() -> None:
     shown = markdown("a|b\n<script>`x`</script>[y](javascript:z)")
     assert shown == ("a\\|b &lt;script&gt;&#96;x&#96;&lt;/script&gt;&#91;y&#93;(javascript:z)")
+
+
+@given(st.text(max_size=300))
+def test_a_files_name_is_one_everywhere(text: str) -> None:
+    name = file_name(text)
+    assert len(name) == min(100, len(text))
+    assert set(name) <= {*ascii_letters, *digits, *"._-"}
+    if set(text) <= {*ascii_letters, *digits, *"._-"}:
+        assert name == text[:100]

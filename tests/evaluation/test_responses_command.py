@@ -78,7 +78,7 @@ def test_a_tables_figure_and_single_runs(
         assert net in out
     # A run alone is measured on the same images.
     assert call(monkeypatch, names[2], *common) == 0
-    alone = pd.read_csv(tmp_path / "results/responses/responses-20images.csv")
+    alone = pd.read_csv(tmp_path / f"results/responses/responses-{names[2]}-20images.csv")
     whole = found[~found.shortcuts].deviation
     assert list(alone.deviation) == pytest.approx(list(whole))
 
@@ -92,7 +92,7 @@ def test_given_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "--depth", "11", "--stem", "cifar", "--side", "21", "--data", str(tmp_path / "val"),
         "--results", str(tmp_path),
     ) == 0  # fmt: skip
-    found = pd.read_csv(tmp_path / "responses/responses.csv")
+    found = pd.read_csv(tmp_path / "responses/responses-five.csv")
     ((views, _),) = stream(
         labelled(tmp_path / "val", 3), Crops(24, 21, "center", "bilinear"), 12, 0
     )
@@ -108,6 +108,7 @@ def test_given_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ([], "allowed: names of runs, --table or --weights"),
         (["a-run", "--table", "table3"], "allowed: names of runs, --table or --weights"),
         (["--weights", "x.pth"], "--data: is missing"),
+        (["--weights", "x.pth", "--data", "."], "--setting: is missing"),
         (["no-such-run"], "none that is finished"),
         (["--table", "table3", "--protocol", "cifar10-small"], "has its weights"),
     ],

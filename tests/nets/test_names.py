@@ -98,7 +98,7 @@ def test_a_name_is_a_setting_that_can_be_changed() -> None:
     [
         ("resnet51", None, "no such name; allowed: a setting like 32x4d, or resnet18"),
         ("resnet50", 101, "has 50"),
-        ("32x4d", None, "--depth: is missing"),
+        ("32x4d", None, "depth: is missing"),
     ],
 )
 def test_another_name_is_the_users_mistake(net: str, depth: int | None, why: str) -> None:

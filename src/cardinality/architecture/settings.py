@@ -55,6 +55,7 @@ class Setting:
     width: int
 
     def __post_init__(self) -> None:
+        _check_kinds(self, int, ("cardinality", "width"))
         if self.cardinality < 1 or self.width < 1:
             raise UserError(f"setting {self}: cardinality and width must be at least 1, like 32x4d")
 
@@ -141,6 +142,9 @@ class Architecture:
     squeeze: bool = False
 
     def __post_init__(self) -> None:
+        _check_kinds(self, Setting, ("setting",))
+        _check_kinds(self, int, ("depth", "classes", "base"))
+        _check_kinds(self, bool, ("residual", "deep_stem", "pooled_projection", "squeeze"))
         for name, allowed in (("stem", STEMS), ("block", BLOCKS), ("shortcut", SHORTCUTS)):
             value = getattr(self, name)
             if value not in allowed:
@@ -240,6 +244,20 @@ class Architecture:
     def image_size(self) -> int:
         """Side of the images that the paper feeds to nets with this stem, in pixels."""
         return 224 if self.stem == "imagenet" else 32
+
+
+# What a value must be, in words; True is no number here, though Python counts it as one.
+_KINDS: Mapping[type, str] = MappingProxyType(
+    {int: "a whole number", bool: "True or False", Setting: 'Setting.parse("32x4d")'}
+)
+
+
+def _check_kinds(stated: "Setting | Architecture", kind: type, names: tuple[str, ...]) -> None:
+    """See that values are of one type, for those who are not held to types by a checker."""
+    for name in names:
+        value = getattr(stated, name)
+        if type(value) is not kind:
+            raise UserError(f"{name} {value!r:.60}: allowed is {_KINDS[kind]}")
 
 
 def variant(

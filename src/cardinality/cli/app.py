@@ -14,6 +14,7 @@ import typer
 from cardinality.cli.arithmetic import inspect_command, solve_command
 from cardinality.cli.check import verify_command
 from cardinality.cli.cluster import status_command
+from cardinality.cli.doctor import doctor_command
 from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import run_command
 from cardinality.cli.meaning import claims_command, compare_command
@@ -23,7 +24,6 @@ from cardinality.cli.planning import plan_command
 from cardinality.cli.report import report_command
 from cardinality.cli.responses import responses_command
 from cardinality.cli.showing import render_command
-from cardinality.cli.soundness import doctor_command
 from cardinality.common.errors import UserError
 from cardinality.common.text import line
 from cardinality.common.workspace import VARIABLE

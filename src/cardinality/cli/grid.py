@@ -39,6 +39,8 @@ from cardinality.common.errors import UserError
 from cardinality.common.text import line
 
 if TYPE_CHECKING:
+    from cardinality.execution.driver import Summary
+    from cardinality.experiment.plan import Plan
     from cardinality.experiment.run import Run
     from cardinality.host.launched import Launched
     from cardinality.host.machine import Machine
@@ -129,8 +131,25 @@ def run_command(
     if absent and any(found.status(run.name) != "missing" for run in absent):
         write_pages(protocol, found)
     say_whose(plan, found)
+    _say_how_it_ended(plan, chosen, found, summary, by_make=show_committed)
+
+
+def _say_how_it_ended(
+    plan: "Plan", chosen: "Sequence[Run]", found: "Results", summary: "Summary", by_make: bool
+) -> None:
+    """What to type next, that it was stopped, which runs failed; the last with status 1.
+
+    Args:
+        plan: the table.
+        chosen: the runs that were asked for.
+        found: the records.
+        summary: of this call.
+        by_make: how the user types commands.
+    """
+    from cardinality.execution.driver import missing
+
     if chosen and not missing(plan.runs(), found):
-        print(next_command(plan, by_make=show_committed), end="")
+        print(next_command(plan, by_make), end="")
     if summary.stopped:
         print(
             f"{summary.stopped}; the same command goes on where this one stopped.", file=sys.stderr

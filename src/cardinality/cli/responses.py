@@ -1,8 +1,7 @@
 """The command about how strongly a trained net's layers respond: responses."""
 
-import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,20 +10,19 @@ import typer
 from cardinality.architecture.settings import Stem
 from cardinality.cli.options import ResultsOption, refuse, results_root
 from cardinality.common.errors import UserError
+from cardinality.common.text import file_name
 
 if TYPE_CHECKING:
     import pandas as pd
-    from torch import Tensor
 
-    from cardinality.experiment.configuration import Training
-    from cardinality.experiment.datasets import DataSpec
-    from cardinality.experiment.run import Numerics
-    from cardinality.nets.network import ResNeXt
+    from cardinality.evaluation.layers import Given
     from cardinality.results.folder import Results
     from cardinality.results.records import Record
 
 # How many test images; with another number the files have it in their names.
 USUAL = 1000
+# Pixels of given weights' square, the paper's of ImageNet.
+SIDE = 224
 
 
 def responses_command(
@@ -69,11 +67,6 @@ def responses_command(
     results: ResultsOption = None,
 ) -> None:
     """Show how strongly each 3x3 layer responds, in order and sorted (ResNet's Fig. 7)."""
-    import pandas as pd
-
-    from cardinality.report import canvas, plots
-    from cardinality.report.markdown import columns_of, to_markdown
-
     if [bool(runs), table is not None, weights is not None].count(True) != 1:
         raise UserError("responses: of what; allowed: names of runs, --table or --weights")
     if table is None:
@@ -82,27 +75,57 @@ def responses_command(
         described = {"--setting": setting, "--depth": depth, "--stem": stem, "--padded": padded}
         refuse(described | {"--side": side}, "without --weights", "with it, or none of these")
     root = results_root(results)
-    folder, name, title = root / "responses", "responses", ""
+    from cardinality.evaluation.layers import of_run, of_weights
+
+    place, title = root / "responses" / "responses", ""
     if weights is not None:
-        if data is None:
-            raise UserError(
-                "--data: is missing; allowed: beside --weights a folder of class folders"
-            )
-        parts = [
-            _of_weights(
-                weights, setting or "", depth, stem or "imagenet", padded, side or 224, data, images
-            )
-        ]
+        given = _given(weights, setting, depth, stem or "imagenet", padded, side or SIDE, data)
+        parts, place = [of_weights(given, images)], _named(place, weights.stem)
     else:
         if data is not None:
             os.environ["CARDINALITY_DATA"] = str(data.absolute())
         if table is not None:
-            found, name, title = _of_table(root, table, protocol or "quick")
-            folder, name = found[0][0].plots, f"{name}-responses"
+            found, place, title = _of_table(root, table, protocol or "quick")
         else:
             found = [_found(root, name) for name in dict.fromkeys(runs or ())]
-        parts = [_of_run(*each, images) for each in found]
-    everything = pd.concat(parts, ignore_index=True)
+            place = _named(place, found[0][1].name) if len(found) == 1 else place
+        parts = [of_run(*each, images) for each in found]
+    if images != USUAL:
+        place = _named(place, f"{images}image{'' if images == 1 else 's'}")
+    _say(parts, place, title)
+
+
+def _named(place: Path, what: str) -> Path:
+    """The name of a figure that says of what it is too."""
+    return place.with_name(f"{place.name}-{file_name(what)}")
+
+
+def _given(
+    weights: Path,
+    setting: str | None,
+    depth: int | None,
+    stem: Stem,
+    padded: bool,
+    side: int,
+    images: Path | None,
+) -> "Given":
+    """Weights as they are described by options, of which two must be there."""
+    from cardinality.evaluation.layers import Given
+
+    if images is None:
+        raise UserError("--data: is missing; allowed: beside --weights a folder of class folders")
+    if setting is None:
+        raise UserError("--setting: is missing; allowed: beside --weights 32x4d, or a net's name")
+    return Given(weights, setting, depth, stem, padded, side, images)
+
+
+def _say(parts: "Sequence[pd.DataFrame]", place: Path, title: str) -> None:
+    """Print a line a net, and write the figure with its table."""
+    import pandas as pd
+
+    from cardinality.report import canvas, plots
+    from cardinality.report.markdown import columns_of, to_markdown
+
     lines = [
         {
             "net": f"{part.net.iloc[0]}",
@@ -114,13 +137,11 @@ def responses_command(
         for part in parts
     ]
     print(to_markdown(columns_of(lines)))
+    everything = pd.concat(parts, ignore_index=True)
     height = 3.2 * plots.response_rows(everything) + 0.8
-    if images != USUAL:
-        name += f"-{images}image{'' if images == 1 else 's'}"
     files = canvas.save(
-        lambda figure: plots.responses(everything, figure, title),
-        (9, height), folder / name, everything,
-    )  # fmt: skip
+        lambda figure: plots.responses(everything, figure, title), (9, height), place, everything
+    )
     for file in files:
         print(f"wrote {file}")
 
@@ -139,8 +160,8 @@ def _found(root: Path, name: str) -> "tuple[Results, Record]":
 
 def _of_table(
     root: Path, table: str, protocol: str
-) -> "tuple[list[tuple[Results, Record]], str, str]":
-    """Of each line the first run whose weights are there; the table's name, and a title."""
+) -> "tuple[list[tuple[Results, Record]], Path, str]":
+    """Of each line the first run whose weights are there; where the figure goes, and its title."""
     from cardinality.common.notes import note
     from cardinality.experiment.grid import make_plan
     from cardinality.host.machine import detect
@@ -163,111 +184,5 @@ def _of_table(
             f"{plan.ablation_name}: no finished run of {plan.protocol_name} has its weights below"
             f" {results.folder}; allowed: after its runs were computed here"
         )
-    return found, plan.ablation_name, f"{plan.ablation.title} ({plan.protocol_name})"
-
-
-def _of_run(results: "Results", record: "Record", images: int) -> "pd.DataFrame":
-    """The layers of one run's net, on images of its own test set."""
-    from cardinality.experiment.configuration import Training
-    from cardinality.report.frames import architecture_of
-    from cardinality.training.weights import load_weights, net_with
-
-    architecture, path = architecture_of(record), results.weights(record.name)
-    if not path.is_file():
-        raise UserError(f"{path}: is not there; allowed: a run that was computed here")
-    weights, _ = load_weights(path)
-    net = net_with(
-        weights, path, architecture.setting, architecture.depth, architecture.stem,
-        padded=architecture.shortcut == "A",
-    )  # fmt: skip
-    training = Training.model_validate_json(json.dumps(record.configuration["training"]))
-    shown = _test_images(_data_of(record), training, images)
-    return _measured(net, shown, record.numerics, record.name.rpartition("-")[0])
-
-
-def _data_of(record: "Record") -> "DataSpec":
-    from pydantic import TypeAdapter
-
-    from cardinality.experiment.datasets import DataSpec
-
-    stated = dict(record.configuration["data"])
-    if stated["name"] == "folders":  # two keys are no part of a run's identity
-        stated |= {"title": "photographs", "how_to_get": "see docs/data.md"}
-    found: DataSpec = TypeAdapter(DataSpec).validate_json(json.dumps(stated))
-    return found
-
-
-def _test_images(spec: "DataSpec", training: "Training", images: int) -> "Iterator[Tensor]":
-    """So many of a set's test images, evenly spaced: they lie class by class."""
-    from dataclasses import replace
-
-    import numpy as np
-    import torch
-
-    from cardinality.data.device import batches
-    from cardinality.data.images import Images
-    from cardinality.data.store import load_images
-
-    found = load_images(spec)
-    if isinstance(found, Images):
-        count = len(found.test.labels)
-        chosen = np.arange(0, count, max(1, count // images))[:images]
-        found = replace(found, test=found.test.take(chosen))
-    else:
-        step = max(1, len(found.test) // images)
-        found = replace(found, test=found.test[::step][:images])
-    _, test = batches(found, training, torch.device("cpu"))
-    return (x for x, _ in test.plain(min(images, 250)))
-
-
-def _of_weights(
-    path: Path,
-    setting: str,
-    depth: int | None,
-    stem: Stem,
-    padded: bool,
-    side: int,
-    folder: Path,
-    images: int,
-) -> "pd.DataFrame":
-    """The layers of given weights, on photographs whose centres are cut out."""
-    import torch
-
-    from cardinality.architecture.names import setting_and_depth
-    from cardinality.data.augmentation import normalise
-    from cardinality.data.checks import split_of
-    from cardinality.evaluation import counting
-    from cardinality.evaluation.views import Crops, stream
-    from cardinality.host.machine import detect
-    from cardinality.training.weights import load_weights, net_with, statistics_of
-
-    weights, metadata = load_weights(path)
-    padded = padded or metadata.get("shortcut") == "A"
-    net = net_with(weights, path, *setting_and_depth(setting, depth), stem, padded)
-    samples = split_of(folder).samples()
-    samples = samples[:: max(1, len(samples) // images)][:images]
-    # 224 of 256, as in the paper's test.
-    views = stream(samples, Crops(side * 8 // 7, side, "center", "bilinear"), counting.BATCH, 0)
-    mean, deviation = (torch.tensor(values) for values in statistics_of(metadata))
-    shown = (normalise(x[:, 0].permute(0, 2, 3, 1).contiguous(), mean, deviation) for x, _ in views)
-    return _measured(net, shown, counting.way(metadata, detect("cpu")).numerics, path.stem)
-
-
-def _measured(
-    net: "ResNeXt", shown: "Iterable[Tensor]", numerics: "Numerics", name: str
-) -> "pd.DataFrame":
-    """A line a layer: net, setting, depth, shortcuts, layer, name, deviation."""
-    import pandas as pd
-    import torch
-
-    from cardinality.evaluation.responses import responses
-
-    found = responses(net.to(memory_format=torch.channels_last), shown, numerics)
-    described = net.architecture
-    frame = pd.DataFrame(found).assign(
-        net=name,
-        setting=str(described.setting),
-        depth=described.depth,
-        shortcuts=described.residual,
-    )
-    return frame[["net", "setting", "depth", "shortcuts", "layer", "name", "deviation"]]
+    place = results.plots / f"{plan.ablation_name}-responses"
+    return found, place, f"{plan.ablation.title} ({plan.protocol_name})"

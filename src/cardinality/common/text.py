@@ -5,6 +5,7 @@ reads it sees what that is; it never moves a cursor, opens a tag or computes a c
 """
 
 import html
+import re
 
 # An error is one line of fewer than so many characters.
 LONGEST = 480
@@ -44,6 +45,11 @@ def csv(text: object) -> str:
     if not (str(text).startswith(FORMULA) or plain.startswith(FORMULA)) or _is_number(plain):
         return plain
     return f"'{plain}"
+
+
+def file_name(text: str, longest: int = 100) -> str:
+    """As a part of a file's name: letters, digits and ``._-``, so many at most."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text[:longest])
 
 
 def plural(count: int, what: str) -> str:

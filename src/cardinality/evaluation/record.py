@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -153,15 +152,15 @@ def write(found: Evaluation, folder: Path) -> Path:
         The table, a Markdown file. It stands by itself: weights from elsewhere were made by other
         recipes, and are never put in a cell beside runs that were trained here.
     """
-    key = f"{found.weights_checksum}-{found.choice or 'only'}-{found.data}-{found.data_checksum}"
-    key += f"-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
+    told = (Path(found.weights).stem, found.weights_checksum, found.choice or "only", found.data)
+    key = "-".join(text.file_name(each, longest=40) for each in told)
+    key += f"-{found.data_checksum}-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
     key += f"-{'-'.join(map(str, found.scales))}" if found.scales else ""
     key += f"-{found.stem}" if found.stem != "imagenet" else ""
     key += f"-among{found.among}" if found.among else ""
     key += f"-{found.names_checksum}" if found.names_checksum else ""
-    name = re.sub(r"[^A-Za-z0-9._-]", "_", f"{Path(found.weights).stem}-{key}")
     guard(folder)
-    record = folder / f"{name}.json"
+    record = folder / f"{key}.json"
     with written_aside(record) as aside:
         aside.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     table = folder / "evaluations.md"

@@ -80,7 +80,6 @@ class PaperLine:
     top1: float
     top1_difference: float | None
     top5: float | None
-    top5_difference: float | None
     without: float | None
 
 
@@ -95,7 +94,7 @@ class TableLine:
         n, asked, failed, diverged: finished, planned, failed and diverged runs.
         seeds: top-1 error by seed.
         seconds: a run took, on average, where it had its device to itself.
-        difference, top5_difference, without: to the reference, and to the net with shortcuts.
+        difference, without: to the reference, and to the net with shortcuts.
         reference: whether it is the line that others are compared with.
         against: the label of the line that it is compared with, where its row names one.
     """
@@ -122,7 +121,6 @@ class TableLine:
     top5: Spread
     train: Spread
     difference: Interval | None
-    top5_difference: Interval | None
     without: Interval | None
     reference: bool
     against: str

@@ -64,7 +64,6 @@ def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
         top5=_spread(records, "top5_error"),
         train=_spread(records, "train_error"),
         difference=_interval(compared.to_reference, "top1_error"),
-        top5_difference=_interval(compared.to_reference, "top5_error"),
         without=_interval(compared.to_shortcuts, "top1_error"),
         reference=reference is not None and reference.key == entry.key,
         against=_named(plan, entry),
@@ -122,7 +121,6 @@ def _paper(table: TableRead, paper: Published, entry: Entry) -> PaperLine | None
         float(line.top1_error),
         None if same is None else float(line.top1_error - same.top1_error),
         top5,
-        None if same is None or top5 is None else float(top5 - same.top5_error),
         None if bare is None else float(line.top1_error - bare.top1_error),
     )
 

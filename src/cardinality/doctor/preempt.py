@@ -13,7 +13,7 @@ from typing import get_args
 
 import numpy as np
 
-from cardinality.cli.doctor import Finding
+from cardinality.doctor.checks import Finding
 from cardinality.experiment.configuration import Steps
 from cardinality.experiment.datasets import DataSpec, Folders, Patches
 from cardinality.experiment.plan import Plan

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from torch import Tensor, nn
 
-from cardinality.cli import doctor
 from cardinality.cli.app import main
 from cardinality.common.errors import UserError
+from cardinality.doctor import checks
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
@@ -47,11 +47,11 @@ def test_without_a_table_those_are_checked_that_the_scale_can_have(
     files[1].write_text(files[1].read_text().replace(", residual: 11", ""))
     seen: list[str] = []
 
-    def examine(plans: list[Plan], *_: object) -> list[doctor.Finding]:
+    def examine(plans: list[Plan], *_: object) -> list[checks.Finding]:
         seen.extend(plan.ablation_name for plan in plans)
         return []
 
-    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setattr(checks, "examine", examine)
     arguments = ["doctor", "--protocol", str(files[1]), "--results", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["cardinality", *arguments])
     with pytest.raises(SystemExit) as caught:
@@ -68,7 +68,7 @@ def test_what_a_user_must_mend_is_said_first_and_by_writing(
     tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "results" / "tiny"
-    assert doctor.writable(results).passed
+    assert checks.writable(results).passed
     assert not results.exists()  # nothing is left behind
 
     def full(*_: object, **__: object) -> None:
@@ -76,7 +76,7 @@ def test_what_a_user_must_mend_is_said_first_and_by_writing(
 
     monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
     machine = Machine("cpu", "a CPU", 2, False)
-    found = list(doctor.examine([tiny], machine, results))
+    found = list(checks.examine([tiny], machine, results))
     order = [finding.check for finding in found]
     assert order.index("data") < order.index("convolution 1x64d")
     wrong = found[order.index("writable")]
@@ -87,23 +87,23 @@ def test_what_a_user_must_mend_is_said_first_and_by_writing(
 def test_a_long_tmpdir_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/" + "t" * 90)
     with pytest.raises(UserError, match=r"TMPDIR /t*: 91 bytes long.*at most 75"):
-        doctor.sockets()
+        checks.sockets()
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/tmp")
-    assert doctor.sockets().passed
+    assert checks.sockets().passed
 
 
 def test_unknown_figures_of_the_paper_fail(tiny: Plan, machine: Machine, tmp_path: Path) -> None:
     update = {"paper": "nope"}
     wrong = replace(tiny, ablation=tiny.ablation.model_copy(update=update))
-    found = {finding.check: finding for finding in doctor.examine([wrong], machine, tmp_path)}
+    found = {finding.check: finding for finding in checks.examine([wrong], machine, tmp_path)}
     assert not found["paper"].passed
     assert "no figures 'nope'" in found["paper"].detail
-    assert doctor.paper([tiny]).passed
+    assert checks.paper([tiny]).passed
 
 
 def test_every_shape_of_every_setting_is_checked(machine: Machine) -> None:
     plan = make_plan("table3", "imagenet", machine)
-    shapes = doctor.convolutions(plan.runs())
+    shapes = checks.convolutions(plan.runs())
     assert set(shapes) == {"1x64d", "2x40d", "4x24d", "8x14d", "32x4d"}
     # Four stages, and the first block of three of them has a stride.
     assert all(len(layers) == 7 for layers in shapes.values())
@@ -114,28 +114,28 @@ def test_a_convolution_that_computes_otherwise_is_found(
     tiny: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tiny.runs()[0]
-    layer = doctor.convolutions([run])[str(run.architecture.setting)][0]
-    assert doctor.convolution_error(layer, run) < doctor.TOLERANCE["float32"]
+    layer = checks.convolutions([run])[str(run.architecture.setting)][0]
+    assert checks.convolution_error(layer, run) < checks.TOLERANCE["float32"]
 
     def wrong(convolution: nn.Module, _numerics: Numerics) -> Callable[[Tensor], Tensor]:
         return lambda x: convolution(x) * 1.001
 
-    monkeypatch.setattr(doctor, "faster", wrong)
-    finding = doctor.grouped_convolution("1x64d", [layer], run)
+    monkeypatch.setattr(checks, "faster", wrong)
+    finding = checks.grouped_convolution("1x64d", [layer], run)
     assert not finding.passed
 
 
 def test_bfloat16_is_held_to_what_bfloat16_can(tiny: Plan) -> None:
     run = tiny.runs()[0]
     run = replace(run, numerics=replace(run.numerics, precision="bfloat16"))
-    layer = doctor.convolutions([run])[str(run.architecture.setting)][0]
-    error = doctor.convolution_error(layer, run)
-    assert 1e-4 < error < doctor.TOLERANCE["bfloat16"]
+    layer = checks.convolutions([run])[str(run.architecture.setting)][0]
+    error = checks.convolution_error(layer, run)
+    assert 1e-4 < error < checks.TOLERANCE["bfloat16"]
 
 
 def test_a_library_that_is_too_old_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "version", lambda name: "0.0.1" if name == "torch" else "999")
-    found = {finding.check: finding for finding in doctor.versions()}
+    monkeypatch.setattr(checks, "version", lambda name: "0.0.1" if name == "torch" else "999")
+    found = {finding.check: finding for finding in checks.versions()}
     assert not found["torch"].passed
     assert "needs >=" in found["torch"].detail
     assert found["numpy"].passed
@@ -149,10 +149,10 @@ def test_a_full_disk_and_missing_data_fail(
         free = 1000
 
     monkeypatch.setattr("shutil.disk_usage", lambda _path: Full)
-    assert not doctor.free_disk(tiny.runs(), tmp_path / "not" / "yet").passed
+    assert not checks.free_disk(tiny.runs(), tmp_path / "not" / "yet").passed
     monkeypatch.setenv("CARDINALITY_DATA", str(tmp_path))
     plan = make_plan("table3", "cifar10", Machine("cpu", "a CPU", 2, False))
-    finding = doctor.data(plan.protocol)
+    finding = checks.data(plan.protocol)
     assert not finding.passed
     assert "CIFAR-10: looked for" in finding.detail
 
@@ -160,19 +160,19 @@ def test_a_full_disk_and_missing_data_fail(
 def test_bfloat16_without_instructions_fails(tiny: Plan) -> None:
     run = tiny.runs()[0]
     run = replace(run, numerics=replace(run.numerics, precision="bfloat16"))
-    assert not doctor.device(Machine("cpu", "a CPU", 2, False), run).passed
-    assert doctor.device(Machine("cpu", "a CPU", 2, True), run).passed
+    assert not checks.device(Machine("cpu", "a CPU", 2, False), run).passed
+    assert checks.device(Machine("cpu", "a CPU", 2, True), run).passed
 
 
 def test_a_check_that_cannot_be_made_has_failed_and_the_others_are_made(
     tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> doctor.Finding:
+    def broken(*_: object) -> checks.Finding:
         raise RuntimeError("no memory\nand more")
 
-    monkeypatch.setattr(doctor, "determinism", broken)
+    monkeypatch.setattr(checks, "determinism", broken)
     machine = Machine("cpu", "a CPU", 2, False)
-    found = {finding.check: finding for finding in doctor.examine([tiny], machine, tmp_path)}
+    found = {finding.check: finding for finding in checks.examine([tiny], machine, tmp_path)}
     assert not found["same bits twice"].passed
     assert found["same bits twice"].detail == "RuntimeError: no memory"
     assert found["disk"].passed
@@ -181,7 +181,7 @@ def test_a_check_that_cannot_be_made_has_failed_and_the_others_are_made(
 
 def test_bits_that_differ_fail_on_a_cpu(tiny: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     bits = iter("ab")
-    monkeypatch.setattr(doctor, "weights_checksum", lambda _net: next(bits))
-    finding = doctor.determinism(tiny.runs())
+    monkeypatch.setattr(checks, "weights_checksum", lambda _net: next(bits))
+    finding = checks.determinism(tiny.runs())
     assert not finding.passed
     assert "differ: a, b" in finding.detail

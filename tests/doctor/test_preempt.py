@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cardinality.cli import preempt
-from cardinality.cli.preempt import Grid, Kills, killed, outcome, verdict
+from cardinality.doctor import preempt
+from cardinality.doctor.preempt import Grid, Kills, killed, outcome, verdict
 from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Device
 from tests.made_images import made_folders
