@@ -114,6 +114,17 @@ def test_a_diverged_run_ranks_last_and_leaves_its_slope_out() -> None:
     assert last.ties
 
 
+def test_blocks_that_are_copies_of_one_run_are_no_evidence() -> None:
+    copies = trend(TABLE3, drawn(TABLE3, FALLING), "top1_error").test
+    assert copies is not None
+    assert (copies.falls, copies.rises) == (1, 1)
+    moved = FALLING.copy()
+    moved[0, 0] += 0.01  # one image of ten thousand, in one run of fifteen
+    own = trend(TABLE3, drawn(TABLE3, moved), "top1_error").test
+    assert own == page(moved)
+    assert own.falls < 0.001
+
+
 def test_one_block_has_a_slope_and_no_test() -> None:
     found = trend(TABLE3, drawn(TABLE3, FALLING[:1]), "top1_error")
     assert found.test is None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import permutations
 
@@ -106,6 +106,9 @@ class Trend:
 def trend(cells: Sequence[Cell], outcomes: Outcomes, figure: Figure) -> Trend:
     """Page's test and the slope over the seeds that count and that all cells have.
 
+    Blocks that are all the same tell of copies of one run rather than of certainty, and give p = 1
+    both ways, as they do in Student's test (`one_sided`).
+
     Args:
         cells: at least three, in the order in which the error is said to fall.
         outcomes: of a table.
@@ -113,5 +116,7 @@ def trend(cells: Sequence[Cell], outcomes: Outcomes, figure: Figure) -> Trend:
     """
     counted = blocks(outcomes, figure, cells)
     test = page(counted.errors) if len(counted.seeds) > 1 else None
+    if test is not None and len(np.unique(np.round(counted.errors, DIGITS), axis=0)) == 1:
+        test = replace(test, falls=1.0, rises=1.0)
     steepness = effect(slope(cells), outcomes, figure)
     return Trend(tuple(cells), figure, counted.seeds, test, steepness)
