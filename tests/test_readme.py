@@ -342,8 +342,17 @@ def test_what_is_said_of_later_additions_is_so() -> None:
 
 def test_what_is_said_of_photographs_is_so() -> None:
     runs = load_results(ROOT / "results", "imagenette-small").runs
-    assert set(runs.groupby("setting").seed.unique().map(tuple)) == {(0, 1, 2, 3)}
-    assert "four are there, in their order, each with all five settings" in RESULTS
+    assert set(runs.groupby("setting").seed.unique().map(tuple)) == {(0, 1, 2, 3, 4)}
+    found = {v.claim: v for v in verdicts("imagenette-small") if v.table == "table3"}
+    assert {v.state for v in found.values()} == {"final"}
+    undecided = {name for name, v in found.items() if v.decision != "supported"}
+    assert undecided == {"table3-2x40d-base"}
+    assert "the verdicts are final" in RESULTS
+    assert "of 2x40d alone that is not decided" in RESULTS
+    means = runs.groupby("setting").top1_error.mean()[["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]]
+    assert means.is_monotonic_decreasing
+    assert set(runs.groupby("seed").machine.nunique()) == {1}
+    assert "Each seed has all its nets from one processor" in RESULTS
 
 
 def test_a_mark_that_names_no_figure_is_a_mistake() -> None:

@@ -103,6 +103,8 @@ def test_streamed_and_resident_batches_are_the_same(root: Path) -> None:
         assert ours[0].is_contiguous(memory_format=torch.channels_last)
 
 
+# torch says so where there is one core.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
 def test_batches_do_not_depend_on_the_number_of_workers(root: Path) -> None:
     found = find(root, AUGMENTED)
     one, two = (

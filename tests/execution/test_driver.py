@@ -242,7 +242,7 @@ def test_a_grid_that_is_stopped_keeps_its_checkpoints(
     """With real nets, whose processes a signal to the group reaches all together."""
     files[1].write_text(TINY_PROTOCOL.replace("epochs: 2", "epochs: 4000"))
     process = subprocess.Popen(
-        command,
+        [*command, "--jobs", "2"],  # also where there is one core
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
