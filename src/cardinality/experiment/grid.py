@@ -51,32 +51,12 @@ def make_plan(
     if seeds is not None and seeds < 1:
         raise UserError(f"seeds {seeds}: at least 1")
     training = scale.training if batch is None else scale.with_batch(batch).training
-    threads = scale.numerics.threads
-    # The kernel computes on one thread.
-    numerics = Numerics(
-        machine.device,
-        machine.resolve(scale.numerics.precision),
-        threads,
-        fused=machine.kernel and threads == 1,
-    )
+    numerics = _numerics(scale, machine)
 
     def entry(row: Row, role: str) -> Entry:
         where, depth = _depth(row, role, scale, protocol_path, ablation_path.stem)
-        usual = scale.deeper_block if row.deeper else "original"
         try:
-            net = Architecture(
-                row.setting,
-                depth,
-                scale.stem,
-                scale.data.classes,
-                scale.base,
-                row.residual,
-                row.block or usual,
-                row.shortcut,
-                row.deep_stem,
-                row.pooled_projection,
-                row.squeeze,
-            )
+            net = _net(row, depth, scale)
         except UserError as error:
             raise UserError(f"{protocol_path}: base or {where}: {error}") from None
         stated = scale.count(role) if question.trains else 0
@@ -90,6 +70,35 @@ def make_plan(
     remark = _batch_remark(scale.training, training)
     commanded = typed(ablation_path, ABLATIONS), typed(protocol_path, PROTOCOLS)
     return Plan(ablation_path.stem, question, protocol_path.stem, scale, commanded, entries, remark)
+
+
+def _numerics(scale: Protocol, machine: Machine) -> Numerics:
+    """How a machine computes the runs of a scale."""
+    threads = scale.numerics.threads
+    return Numerics(
+        machine.device,
+        machine.resolve(scale.numerics.precision),
+        threads,
+        fused=machine.kernel and threads == 1,  # the kernel computes on one thread
+    )
+
+
+def _net(row: Row, depth: int, scale: Protocol) -> Architecture:
+    """The net of a row at a depth of a scale."""
+    usual = scale.deeper_block if row.deeper else "original"
+    return Architecture(
+        row.setting,
+        depth,
+        scale.stem,
+        scale.data.classes,
+        scale.base,
+        row.residual,
+        row.block or usual,
+        row.shortcut,
+        row.deep_stem,
+        row.pooled_projection,
+        row.squeeze,
+    )
 
 
 def possible_plans(
