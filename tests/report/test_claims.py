@@ -19,7 +19,7 @@ from cardinality.report.claims_files import write, write_overview
 from cardinality.report.claims_parts import compared_cells, parts, shown_parts
 from cardinality.report.decision import decided
 from cardinality.report.detect import demands, page
-from cardinality.report.judged import Judged, judge_protocol
+from cardinality.report.judged import Judged, borrowed, judge_protocol
 from cardinality.report.latex import escape
 from cardinality.report.recorded import as_recorded
 from cardinality.report.render import render
@@ -162,7 +162,7 @@ def test_the_overview_has_every_protocol_beside_the_paper(
     put(make_plan("table3", "cifar10-small", machine, 1), other)
     everything = [
         judge_protocol(SCALE, results),
-        judge_protocol("cifar10-small", other, [results]),
+        judge_protocol("cifar10-small", other, borrowed([results])),
     ]
     page, files = write_overview(everything, tmp_path / "results")
     line = next(line for line in page.splitlines() if "table3-32x4d-base" in line)

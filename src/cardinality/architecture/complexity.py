@@ -13,6 +13,7 @@ Conventions, the same in every table of the suite:
 import math
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 
 from cardinality.architecture.settings import (
@@ -222,6 +223,7 @@ class Complexity:
         return cls(*(sum(column) for column in zip(*counts, strict=True)))
 
 
+@lru_cache(maxsize=4096)
 def complexity(net: Architecture, image_size: int | None = None) -> Complexity:
     """Count a whole net without building it.
 

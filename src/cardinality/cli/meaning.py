@@ -51,12 +51,15 @@ def _show(page: str, files: Sequence[Path]) -> None:
 def _judged(root: Path, protocol: str) -> "Judged":
     """One protocol's claims; deviations that it lacks are borrowed from the others."""
     from cardinality.experiment.places import PROTOCOLS, find
-    from cardinality.report.judged import folders_of, judge_protocol
+    from cardinality.report.judged import borrowed, folders_of, judge_protocol
     from cardinality.results.folder import Results
 
     name = find(protocol, PROTOCOLS).stem
-    others = [results for results in folders_of(root) if results.folder.name != name]
-    return judge_protocol(protocol, Results(root / name), others)
+    return judge_protocol(protocol, Results(root / name), borrowed(folders_of(root)))
+
+
+# What `compare --output` writes.
+FILES = ("compare.md", "compare.csv", "compare.png", "compare.svg")
 
 
 # What `compare --output` writes.
@@ -65,12 +68,13 @@ FILES = ("compare.md", "compare.csv", "compare.png", "compare.svg")
 
 def _all(root: Path) -> "list[Judged]":
     """Every protocol with results that can be judged; one's mistake keeps no other back."""
-    from cardinality.report.judged import folders_of
+    from cardinality.report.judged import borrowed, folders_of, judge_protocol
 
-    found = []
-    for results in folders_of(root):
+    folders, found = folders_of(root), []
+    runs = borrowed(folders)
+    for results in folders:
         try:
-            found.append(_judged(root, results.folder.name))
+            found.append(judge_protocol(results.folder.name, results, runs))
         except UserError as error:
             note(f"{results.folder.name} is left out: {error}")
     return found

@@ -6,6 +6,7 @@ A mistake in a file ends in one line with the file, the key, what is wrong and w
 import json
 import re
 from collections.abc import Hashable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -150,12 +151,18 @@ def _read(path: Path, model: type[BaseModel]) -> dict[str, Any]:
             " or U+2029); allowed: ordinary line ends"
         )
     try:
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader made stricter
+        content = _parsed(text)
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         raise UserError(f"{path}: {_yaml_problem(error)}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected keys and values; allowed keys: {_keys(model)}")
-    return content
+    return dict(content)
+
+
+@lru_cache(maxsize=128)
+def _parsed(text: str) -> Any:
+    """What stands in a text, which nobody changes; pages of all scales read each file often."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader made stricter
 
 
 def _yaml_problem(error: Exception) -> str:

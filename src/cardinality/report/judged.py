@@ -92,21 +92,22 @@ def _trained(protocol: str) -> tuple[list[Plan], Mapping[str, str]]:
 
 
 def judge_protocol(
-    protocol: str, results: Results, others: Sequence[Results] = (), claims: Claims | None = None
+    protocol: str, results: Results, others: Sequence[Runs] = (), claims: Claims | None = None
 ) -> Judged:
     """Judge every claim by the records of a protocol.
 
     Args:
         protocol: a name, or a path.
         results: its records.
-        others: results of other protocols, whose deviations are planned with where these have
-            too few.
+        others: the runs of protocols (`borrowed`), whose deviations are planned with where its own
+            are too few; its own may be among them.
         claims: with their rules, by default the suite's.
 
     Raises:
         UserError: there is no such protocol.
     """
-    return judge_plans(plans_of(protocol), results, claims, borrowed(others))
+    others = [runs for runs in others if runs.whose != results.folder.name]
+    return judge_plans(plans_of(protocol), results, claims, others)
 
 
 def folders_of(root: Path) -> list[Results]:
