@@ -18,11 +18,13 @@ OPTIONS := --protocol $(call quoted,$(PROTOCOL)) --device $(call quoted,$(DEVICE
 	$(if $(SEEDS),--seeds $(call quoted,$(SEEDS))) $(if $(RESULTS),--results $(call quoted,$(RESULTS))) $(if $(DATA),--data $(call quoted,$(DATA)))
 
 # A variable that is misspelt would be ignored, and hours spent on what was not asked for. Those
-# that make or the programs behind it read are theirs.
+# that make or the programs behind it read are theirs; others may be in the environment.
 KNOWN := PROTOCOL SEEDS DEVICE RESULTS DATA PYTHON FAULTS
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
-UNKNOWN := $(filter-out $(KNOWN) MAKE% SHELL CARDINALITY_% CUDA_% PIP_%,$(GIVEN))
-$(if $(UNKNOWN),$(error $(firstword $(UNKNOWN)): no such variable; allowed: $(KNOWN)))
+THEIRS := MAKE% GNUMAKE% SHELL .% CURDIR TMPDIR CC CXX CFLAGS CXXFLAGS BROWSER_TESTS UPDATE_GOLDEN \
+	CARDINALITY_% CUDA_% OMP_% PIP_% SLURM_%
+UNKNOWN := $(filter-out $(KNOWN) $(THEIRS),$(GIVEN))
+$(if $(UNKNOWN),$(error $(firstword $(UNKNOWN)): no such variable; allowed: $(KNOWN); those of other programs: $(firstword $(UNKNOWN))=... make ...))
 
 .DEFAULT_GOAL := help
 .PHONY: $(TASKS) $(TABLES)

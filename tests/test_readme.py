@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from statistics import fmean
 
 import pandas as pd
 import pytest
@@ -347,15 +348,30 @@ def test_what_is_said_of_photographs_is_so() -> None:
     assert {v.state for v in found.values()} == {"final"}
     undecided = {name for name, v in found.items() if v.decision != "supported"}
     assert undecided == {"table3-2x40d-base"}
-    assert "the verdicts are final" in RESULTS
+    assert "so Table 3's verdicts are final" in RESULTS
     judged = judge_protocol("imagenette-small", Results(ROOT / "results" / "imagenette-small"))
     (needed,) = (each for each in judged.ledger.needed if each.claim in undecided)
-    wanted = f"of 2x40d alone that is not decided, for which some {needed.seeds} seeds would be"
+    wanted = f"of 2x40d alone that is not decided, for which some {needed.seeds} seeds would be\n"
     assert wanted in RESULTS
     means = runs.groupby("setting").top1_error.mean()[["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]]
     assert means.is_monotonic_decreasing
-    assert set(runs.groupby("seed").machine.nunique()) == {1}
-    assert "Each seed has all its nets from one processor" in RESULTS
+    assert set(runs.groupby("seed")[["machine", "commit"]].nunique().to_numpy().flat) == {1}
+    assert "Each seed has all its nets\nfrom one machine and one commit" in RESULTS
+    records = list(Results(ROOT / "results" / "imagenette-small").finished())
+    minutes = {
+        seeds: fmean(
+            sum(sitting.cpu_seconds or 0 for sitting in record.sittings) / 60
+            for record in records
+            if record.configuration["seed"] in seeds
+        )
+        for seeds in ((0, 1), (2, 3), (4,))
+    }
+    for seeds, said in (
+        ((0, 1), "some {:.0f} minutes of CPU a run"),
+        ((2, 3), "some {:.0f}; 4 from one"),
+        ((4,), "with both, some {:.0f}, in"),
+    ):
+        assert said.format(minutes[seeds]) in RESULTS
 
 
 def test_a_mark_that_names_no_figure_is_a_mistake() -> None:

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +88,13 @@ def test_a_value_of_another_type_is_refused(stated: dict[str, Any], words: str) 
         Architecture(**(whole | stated))
     with pytest.raises(UserError, match=r"cardinality 32\.0: allowed is a whole"):
         Setting(32.0, 4)  # type: ignore[arg-type]
+
+
+def test_a_whole_number_of_a_data_frame_is_one() -> None:
+    (depth,) = pd.Series([50])
+    net = Architecture(Setting(32, 4), pd.Series([50]).unique()[0])
+    assert net == Architecture(Setting(32, 4), depth)
+    assert type(net.depth) is int
 
 
 def test_depths_belong_to_stems() -> None:

@@ -23,7 +23,7 @@ from cardinality.data.listing import scan
 from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.data.store import load_images
 from cardinality.evaluation.counting import BATCH, Way, count_errors, prepare, way
-from cardinality.evaluation.record import interval
+from cardinality.evaluation.record import Evaluation, interval, read, write
 from cardinality.evaluation.views import Crops, stream
 from cardinality.execution.worker import compute
 from cardinality.experiment.datasets import Patches
@@ -225,6 +225,12 @@ def test_a_runs_own_weights_have_the_error_of_its_record(
     assert call(monkeypatch, *other) == 0
     stems = [json.loads(path.read_text())["stem"] for path in sorted(folder.glob("*.json"))]
     assert sorted(stems) == ["cifar", "cifar-stride2"]
+    # However long their names are, and alike to begin with, each has a file of its own.
+    one = Evaluation.model_validate_json(path.read_text())
+    for severity in (1, 5):
+        long = {"weights": f"{'w' * 200}.pth", "data": f"{'d' * 200}/severity{severity}"}
+        write(one.model_copy(update=long), tmp_path / "long")
+    assert len(read(tmp_path / "long")) == 2
     # Ten views are another measurement of the same weights.
     assert call(monkeypatch, *arguments, "--views", "ten", "--crop", "12") == 0
     torch.set_num_threads(threads)

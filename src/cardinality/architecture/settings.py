@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import index
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -246,17 +247,23 @@ class Architecture:
         return 224 if self.stem == "imagenet" else 32
 
 
-# What a value must be, in words; True is no number here, though Python counts it as one.
+# What a value must be, in words.
 _KINDS: Mapping[type, str] = MappingProxyType(
     {int: "a whole number", bool: "True or False", Setting: 'Setting.parse("32x4d")'}
 )
 
 
 def _check_kinds(stated: "Setting | Architecture", kind: type, names: tuple[str, ...]) -> None:
-    """See that values are of one type, for those who are not held to types by a checker."""
+    """See that values are of one type, for those who are not held to types by a checker.
+
+    A whole number of another library, as of a data frame, becomes Python's; True is none, though
+    Python counts it as one.
+    """
     for name in names:
         value = getattr(stated, name)
-        if type(value) is not kind:
+        if kind is int and not isinstance(value, bool) and hasattr(value, "__index__"):
+            object.__setattr__(stated, name, index(value))  # frozen, and being made
+        elif type(value) is not kind:
             raise UserError(f"{name} {value!r:.60}: allowed is {_KINDS[kind]}")
 
 

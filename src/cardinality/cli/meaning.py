@@ -55,11 +55,8 @@ def _judged(root: Path, protocol: str) -> "Judged":
     from cardinality.results.folder import Results
 
     name = find(protocol, PROTOCOLS).stem
-    return judge_protocol(protocol, Results(root / name), borrowed(folders_of(root)))
-
-
-# What `compare --output` writes.
-FILES = ("compare.md", "compare.csv", "compare.png", "compare.svg")
+    others = [results for results in folders_of(root) if results.folder.name != name]
+    return judge_protocol(protocol, Results(root / name), borrowed(others))
 
 
 # What `compare --output` writes.

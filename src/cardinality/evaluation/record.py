@@ -27,6 +27,12 @@ from cardinality.report.wording import number
 from cardinality.training.tally import has_top5
 
 CONFIDENCE = 0.95
+# What was measured, and how: measured again, it takes the place of the former record.
+WHAT = (
+    *("weights", "weights_checksum", "choice", "stem", "variant"),
+    *("data", "data_checksum", "among", "names_checksum"),
+    *("resize", "crop", "views", "scales", "interpolation"),
+)
 LARGEST = 1_000_000  # bytes of a record; ours are some thousand
 
 
@@ -152,15 +158,10 @@ def write(found: Evaluation, folder: Path) -> Path:
         The table, a Markdown file. It stands by itself: weights from elsewhere were made by other
         recipes, and are never put in a cell beside runs that were trained here.
     """
-    told = (Path(found.weights).stem, found.weights_checksum, found.choice or "only", found.data)
-    key = "-".join(text.file_name(each, longest=40) for each in told)
-    key += f"-{found.data_checksum}-{found.resize}-{found.crop}-{found.views}-{found.interpolation}"
-    key += f"-{'-'.join(map(str, found.scales))}" if found.scales else ""
-    key += f"-{found.stem}" if found.stem != "imagenet" else ""
-    key += f"-among{found.among}" if found.among else ""
-    key += f"-{found.names_checksum}" if found.names_checksum else ""
+    what = found.model_dump_json(include={*WHAT})
+    name = f"{text.file_name(Path(found.weights).stem)}-{_checksum(what)}"
     guard(folder)
-    record = folder / f"{key}.json"
+    record = folder / f"{name}.json"
     with written_aside(record) as aside:
         aside.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     table = folder / "evaluations.md"

@@ -131,9 +131,9 @@ def lent(results: Results) -> Runs | None:
     """The runs of one protocol, for others; nothing where its files are not here or wrong."""
     try:
         plans, _ = _trained(results.folder.name)
+        return runs_of(plans, results) if plans else None
     except UserError:
         return None
-    return runs_of(plans, results) if plans else None
 
 
 def runs_of(plans: Sequence[Plan], results: Results) -> Runs:

@@ -19,9 +19,8 @@ import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.common.errors import UserError
@@ -266,16 +265,11 @@ def counts_of(record: Record) -> Complexity:
         UserError: it cannot be built.
     """
     try:
-        return _counts(tuple(record.configuration["net"].items()), record.side)
+        return complexity(net_from(dict(record.configuration["net"])), record.side)
     except LaterNetError:
         raise
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"configuration.net: {error}") from None
-
-
-@lru_cache(maxsize=1000)
-def _counts(net: tuple[tuple[str, Any], ...], side: int) -> Complexity:
-    return complexity(net_from(dict(net)), side)
 
 
 def _hold_to_final(record: Record, rows: list[dict[str, float]]) -> None:
