@@ -403,6 +403,13 @@ def test_what_looks_odd_is_so() -> None:
     *both, difference = shown
     assert said.format(*both) in odd
     assert f"The difference, {difference}, is undecided." in odd
+    runs = load_results(ROOT / "results", "cifar10-small").runs
+    errors = runs.pivot(index="seed", columns=["setting", "depth"], values="top1_error")
+    gains = {depth: errors["1x64d", depth] - errors["32x4d", depth] for depth in (11, 20)}
+    assert [int(gains[depth].count()) for depth in (20, 11)] == [3, 5]
+    shown = (paired(each).lstrip("+") for each in (gains[20], gains[11], gains[20] - gains[11]))
+    said = "32x4d gains {} points in them and {} at 11 layers (five seeds). The difference, {}, is"
+    assert said.format(*shown) in odd
     doubled = pd.read_csv(REFERENCE / "quick-table4.csv")
     one_path = doubled[doubled.setting == "1x64d"].pivot(
         index="seed", columns="depth", values="error"
