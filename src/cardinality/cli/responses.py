@@ -75,11 +75,11 @@ def responses_command(
         described = {"--setting": setting, "--depth": depth, "--stem": stem, "--padded": padded}
         refuse(described | {"--side": side}, "without --weights", "with it, or none of these")
     root = results_root(results)
-    from cardinality.evaluation.layers import of_run, of_weights
-
     place, title = root / "responses" / "responses", ""
     if weights is not None:
         given = _given(weights, setting, depth, stem or "imagenet", padded, side or SIDE, data)
+        from cardinality.evaluation.layers import of_weights
+
         parts, place = [of_weights(given, images)], _named(place, weights.stem)
     else:
         if data is not None:
@@ -89,6 +89,8 @@ def responses_command(
         else:
             found = [_found(root, name) for name in dict.fromkeys(runs or ())]
             place = _named(place, found[0][1].name) if len(found) == 1 else place
+        from cardinality.evaluation.layers import of_run  # torch, once there is what it needs
+
         parts = [of_run(*each, images) for each in found]
     if images != USUAL:
         place = _named(place, f"{images}image{'' if images == 1 else 's'}")
@@ -110,12 +112,12 @@ def _given(
     images: Path | None,
 ) -> "Given":
     """Weights as they are described by options, of which two must be there."""
-    from cardinality.evaluation.layers import Given
-
     if images is None:
         raise UserError("--data: is missing; allowed: beside --weights a folder of class folders")
     if setting is None:
         raise UserError("--setting: is missing; allowed: beside --weights 32x4d, or a net's name")
+    from cardinality.evaluation.layers import Given
+
     return Given(weights, setting, depth, stem, padded, side, images)
 
 

@@ -298,6 +298,5 @@ def _hold_to_sense(record: Record, final: Final, row: Mapping[str, float]) -> No
     if row["top5_error"] > row["top1_error"]:
         raise ValueError(f"top5_error of {here} is larger than top1_error")
     # An epoch before the last may be evaluated on fewer, as a protocol's ``curve`` says.
-    whole = not before and row["images"] % 1 == 0 and 1 <= row["images"] <= (final.images or 0)
-    if not before and not whole:
+    if not before and (row["images"] % 1 or not 1 <= row["images"] <= (final.images or 0)):
         raise ValueError(f"images of {here} are {row['images']:g}, of {final.images}")
