@@ -201,9 +201,12 @@ def test_a_final_verdict_is_not_taken_back_by_an_interim_one() -> None:
     assert first.state == "final"
     assert first.evidence.p is not None
     assert first.p == pytest.approx(2 * first.evidence.p)
+    # What is undecided is not yet the last word then, and says so.
+    assert (first.decision, first.waiting) == ("undecided", 1)
     table[third] = [15, 15.1, 14.9, 15]
     settled = judged(made(table, 4), *names)[names[0]]
     assert settled.p == pytest.approx(first.evidence.p)
+    assert (settled.decision, settled.waiting) == ("supported", 0)
 
 
 def test_the_papers_own_effect_stands_beside() -> None:

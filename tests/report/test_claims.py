@@ -290,6 +290,15 @@ def test_runs_agree_with_themselves(machine: Machine, results: Results) -> None:
     assert first.agree == pytest.approx(np.mean(one == two))
 
 
+def test_a_run_of_two_roles_agrees_with_another_once(machine: Machine, results: Results) -> None:
+    asked = plan("table3", machine, seeds=2)
+    put(asked, results)
+    seen = pictures([asked], as_recorded(asked, results).done, results)
+    cell = min(seen.right)
+    both = {**seen.right, cell._replace(role="residual"): seen.right[cell]}
+    assert len(agreements(both, [])) == len(agreements(seen.right, []))
+
+
 def test_cells_that_lie_near_each_other_are_tested_both_ways_and_shown_once(
     machine: Machine, tmp_path: Path
 ) -> None:

@@ -82,6 +82,8 @@ class Verdict:
         state: ``interim`` while a stated run of its cells has not ended; ``as given`` where no
             protocol states seeds.
         unfinished: how many stated runs of its cells have not ended.
+        waiting: how many claims of its family are interim, of one that is final and undecided:
+            Holm's correction counts them with p = 1, so once they are final it may be decided.
         after_the_fact: whether the runs were there before the rules.
         evidence: effect, interval, pairs, and p values before correction; of a chain, of its
             weakest link, but for p values and pairs, which are the chain's, and for the paper's
@@ -102,6 +104,7 @@ class Verdict:
     decision: Decision
     state: State
     unfinished: int
+    waiting: int
     after_the_fact: bool
     evidence: Evidence
     links: tuple[LinkEvidence, ...]
@@ -363,9 +366,12 @@ def _correct(members: Sequence[_Weighed], level: float, after_the_fact: bool) ->
     corrected = {
         settled: tuple(zip(*_both_ways(members, settled), strict=True)) for settled in (True, False)
     }
+    interim = sum(member.state == "interim" for member in members)
     for place, member in enumerate(members):
         p, against = corrected[member.state == "final"][place]
         evidence, claim = member.evidence, member.claim
+        decision = _decide(member, p, against, level)
+        open_still = member.state == "final" and decision == "undecided"
         yield Verdict(
             claim=claim.name,
             table=claim.table,
@@ -374,9 +380,10 @@ def _correct(members: Sequence[_Weighed], level: float, after_the_fact: bool) ->
             source=claim.source,
             figure=claim.figure,
             rule=claim.test.name,
-            decision=_decide(member, p, against, level),
+            decision=decision,
             state=member.state,
             unfinished=member.unfinished,
+            waiting=interim if open_still else 0,
             after_the_fact=after_the_fact,
             evidence=evidence,
             links=member.links,

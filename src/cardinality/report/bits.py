@@ -115,7 +115,8 @@ def agreements(right: Right, compared: Iterable[tuple[Cell, Cell]]) -> pd.DataFr
 
     Returns:
         One line a pair of runs: its cells and seeds, the part of the images on which they agree,
-        the part expected by chance, and kappa.
+        the part expected by chance, and kappa. A run that several cells share (a depth may play
+        several roles) is one object, so that a pair stands once, by its first cells.
     """
     pairs = [
         (cell, cell, *seeds) for cell, runs in right.items() for seeds in combinations(runs, 2)
@@ -126,9 +127,14 @@ def agreements(right: Right, compared: Iterable[tuple[Cell, Cell]]) -> pd.DataFr
         for seed in right.get(first, {})
         if seed in right.get(second, {})
     ]
-    lines = []
+    lines, seen = [], set[frozenset[int]]()
     for first, second, one, two in pairs:
-        found = agreement(right[first][one], right[second][two])
+        both = right[first][one], right[second][two]
+        key = frozenset(map(id, both))
+        if key in seen:
+            continue
+        seen.add(key)
+        found = agreement(*both)
         names = {"first": words(first), "first_seed": one, "second": words(second)}
         numbers = {"agree": found.agree, "expected": found.expected, "kappa": found.kappa}
         lines.append({**names, "second_seed": two, "images": found.images, **numbers})

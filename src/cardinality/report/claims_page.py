@@ -84,9 +84,11 @@ def page(judged: Judged) -> str:
 
 def _reading(judged: Judged) -> list[str]:
     level = f"{100 * judged.claims.level:g} %"
+    late = any(verdict.after_the_fact for verdict in judged.verdicts)
+    before = "" if late else " and were written before the runs that they judge"
     lines = [
-        f"The rules stand in {_files(judged)} and were written before the runs of revision"
-        f" {judged.claims.from_revision}; docs/statistics.md explains them.",
+        f"The rules stand in {_files(judged)}{before}; docs/statistics.md explains them, and"
+        " docs/log.md says what was known by then.",
         f"Supported: the corrected p is at most {level} (one-sided, Holm); contradicted: the same"
         " the other way. Undecided is neither, and no sign that nothing differs. Primary claims are"
         " one family, each table's secondary ones one more.",
@@ -94,7 +96,7 @@ def _reading(judged: Judged) -> list[str]:
         " seeds; a trend's is the slope. A chain shows its weakest link, and of the paper's"
         " figures the weakest link in those, which may be another. They have no interval.",
     ]
-    if any(verdict.after_the_fact for verdict in judged.verdicts):
+    if late:
         lines.append("**After the fact: some of these runs were there before the rules.**")
     if judged.found.others:
         others = plural(judged.found.others, "run")
@@ -143,6 +145,11 @@ def remarks(judged: Judged, verdict: Verdict) -> list[str]:
         lines.append(
             f"{name}, extended: {effect_text(more)} over all {effect.extended.n} seeds; those"
             " beyond the stated ones change no verdict."
+        )
+    if verdict.waiting:
+        lines.append(
+            f"{name}: its own runs have ended; it may still be decided, by the correction, when the"
+            f" {plural(verdict.waiting, 'interim claim')} of its family are final."
         )
     if verdict.evidence.ties:
         lines.append(f"{name}: equal errors share a rank, which makes p larger than it need be.")

@@ -8,6 +8,7 @@ from cardinality.analysis.claims import claims_of
 from cardinality.analysis.ledger import analyse
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common.errors import UserError
+from cardinality.common.text import plural
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.judged import judge_plans, plans_of
 from cardinality.report.recorded import as_recorded
@@ -16,6 +17,11 @@ from cardinality.results.folder import Results
 
 # Of more that are open, their number says more than their names.
 FEW = 4
+# Of final ones that are undecided: what the rest of their family may bring.
+MAY_STILL = (
+    "{} of the family are interim, and by Holm's correction what is undecided may be decided when"
+    " these are final"
+)
 RULES = {
     "trend": "Page's trend, exact",
     "difference": "paired t",
@@ -58,8 +64,9 @@ def _single(verdict: Verdict, protocol: str) -> str:
             f" ({RULES[verdict.rule]}, {evidence.pairs} seeds: p = {p}; "
             f"{effect_text(evidence.effect)} {evidence.unit})"
         ).replace("= <", "<")
-    to_go = f"{verdict.unfinished} run{'s'[: verdict.unfinished != 1]} to go"
-    state = "final" if verdict.final else f"interim, {to_go}"
+    state = "final" if verdict.final else f"interim, {plural(verdict.unfinished, 'run')} to go"
+    if verdict.waiting:
+        state += f", but {MAY_STILL.format(plural(verdict.waiting, 'claim'))}"
     return (
         f"**What this decides: {verb} {lowered}**{figures}, at {100 * verdict.level:g} %; {state}."
         " Nothing else here is decided;"
@@ -119,21 +126,34 @@ def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
     """``What this decides: ...``; a single claim in its own words and with its figures."""
     if len(verdicts) == 1:
         return _single(verdicts[0], protocol)
-    words = {"supported": "the runs support", "contradicted": "contradict", "undecided": "leave"}
-    parts = []
-    for decision, verb in words.items():
-        of_these = [verdict.claim for verdict in verdicts if verdict.decision == decision]
-        # A long list of what is open says less than its number.
-        shown = decision != "undecided" or len(of_these) <= FEW
-        named = f" ({', '.join(of_these)})" if of_these and shown else ""
-        end = " undecided" if decision == "undecided" else ""
-        parts.append(f"{verb} {len(of_these) or 'none'}{end}{named}")
+    about = f"{len(verdicts)} claims about this table"
     absent = sum(verdict.decision == "not run" for verdict in verdicts)
+    if absent == len(verdicts):
+        return f"What this decides: nothing yet, since none of the {about} has been run."
+    parts = [
+        _counted(verdicts, "supported", "the runs support"),
+        _counted(verdicts, "contradicted", "contradict"),
+        _counted(verdicts, "undecided", "leave", " undecided"),
+    ]
+    parts += [f"and {absent} are not run"] if absent else []
     unfinished = sum(not verdict.final for verdict in verdicts)
     state = "final" if not unfinished else f"interim: stated runs of {unfinished} have not ended"
+    waiting = max(verdict.waiting for verdict in verdicts)
+    if waiting and not unfinished:
+        state += f", but {MAY_STILL.format(plural(waiting, 'claim'))}"
     return (
-        f"What this decides: of the {len(verdicts)} claim{'s'[: len(verdicts) > 1]}"
-        f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
+        f"What this decides: of the {about} {', '.join(parts)}"
         f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
         f" here is decided; `cardinality claims --protocol {protocol}` has the figures."
     )
+
+
+def _counted(verdicts: Sequence[Verdict], decision: str, verb: str, end: str = "") -> str:
+    """How many claims are decided so, which, and of how many of them that is final."""
+    found = [verdict for verdict in verdicts if verdict.decision == decision]
+    final = sum(verdict.final for verdict in found)
+    # A long list of what is open says less than its number.
+    shown = decision != "undecided" or len(found) <= FEW
+    said = [verdict.claim for verdict in found] if shown else []
+    said += [f"{final} of them final"] if 0 < final < len(found) else []
+    return f"{verb} {len(found) or 'none'}{end}" + (f" ({', '.join(said)})" if said else "")

@@ -107,7 +107,9 @@ def _needed(judged: Judged, verdict: Verdict) -> str:
     for needed in judged.ledger.needed:
         if needed.claim == verdict.claim:
             return str(needed.seeds) if needed.seeds is not None else REASONS[needed.why]
-    return "not planned yet" if verdict.decision == "not run" else "decided"
+    if verdict.decision == "not run":
+        return "not planned yet"
+    return "decided so far" if verdict.state == "interim" else "decided"
 
 
 def effort() -> str:
