@@ -1,11 +1,15 @@
 """Eq. (4), its solver, and whole nets: against the paper's figures and what torch counts."""
 
+import math
+import re
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -94,6 +98,42 @@ def test_no_other_width_is_nearer(c: int, d: int, times: float, base: int) -> No
 def test_the_solver_refuses_what_has_no_solution(c: int, times: float) -> None:
     with pytest.raises(UserError):
         solve(c, REFERENCE, times)
+
+
+@pytest.mark.parametrize(
+    ("stated", "words"),
+    [
+        ({"cardinality": "16"}, "cardinality '16': allowed is a whole number"),
+        ({"budget": "1x64d"}, "budget '1x64d': allowed is Setting.parse"),
+        ({"times": "2"}, "times '2': allowed is a positive number"),
+        ({"times": True}, "times True: allowed is a positive number"),
+        ({"times": 10**400}, "allowed is a positive number"),
+        ({"times": math.nan}, "times nan: allowed is a positive number"),
+        ({"times": 1e-9}, "parameters a block: allowed are 1 to 1e15"),
+        ({"base": 64.0}, "base 64.0: allowed is a whole number"),
+    ],
+)
+def test_the_solver_refuses_other_types(stated: dict[str, Any], words: str) -> None:
+    usual: dict[str, Any] = {"cardinality": 16, "budget": Setting(1, 64)}
+    with pytest.raises(UserError, match=re.escape(words)):
+        solve(**(usual | stated))
+
+
+def test_numbers_of_other_libraries_count_as_pythons() -> None:
+    # In 32 bits the multiply-adds would overflow; and 224.0 has the hash of 224.
+    net = Architecture(Setting(32, 4), 50)
+    for side in (np.int32(224), np.int64(224), np.uint8(224)):
+        counted = complexity(net, side)  # type: ignore[arg-type]
+        assert {type(count) for count in astuple(counted)} == {int}
+        assert counted == complexity(net, 224) == complexity(net)
+    assert complexity(net, 10**9).macs > 2**64
+    assert type(solve(16, Setting(1, 64), np.float32(2)).deviation) is float  # type: ignore[arg-type]
+    for other in (224.0, 224.5, math.nan, True, "224", (224, 224)):
+        with pytest.raises(UserError, match=r"image size .*: allowed is a whole number"):
+            complexity(net, other)  # type: ignore[arg-type]
+    for what in ("32x4d", None, Setting(32, 4)):
+        with pytest.raises(UserError, match=r"net .*: allowed is Architecture\("):
+            by_stage(what)  # type: ignore[arg-type]
 
 
 @given(st.integers(1, 64), st.integers(1, 64))

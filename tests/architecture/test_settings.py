@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -88,6 +89,9 @@ def test_a_value_of_another_type_is_refused(stated: dict[str, Any], words: str) 
         Architecture(**(whole | stated))
     with pytest.raises(UserError, match=r"cardinality 32\.0: allowed is a whole"):
         Setting(32.0, 4)  # type: ignore[arg-type]
+    for text in (None, 32, b"32x4d", ["32x4d"]):
+        with pytest.raises(UserError, match="expected CARDINALITYxWIDTHd"):
+            Setting.parse(text)  # type: ignore[arg-type]
 
 
 def test_a_whole_number_of_a_data_frame_is_one() -> None:
@@ -95,6 +99,14 @@ def test_a_whole_number_of_a_data_frame_is_one() -> None:
     net = Architecture(Setting(32, 4), pd.Series([50]).unique()[0])
     assert net == Architecture(Setting(32, 4), depth)
     assert type(net.depth) is int
+
+
+def test_a_width_is_whole_whatever_kind_of_number_the_base_is() -> None:
+    assert Setting(32, 4).conv_width(np.uint8(64)) == 128  # type: ignore[arg-type]
+    assert type(Setting(32, 4).conv_width(np.int64(64))) is int  # type: ignore[arg-type]
+    for stage, words in ((-1, "at least 0"), (4, "at most 3"), (0.0, "a whole number")):
+        with pytest.raises(UserError, match=words):
+            Setting(32, 4).group_width(64, stage)  # type: ignore[arg-type]
 
 
 def test_depths_belong_to_stems() -> None:

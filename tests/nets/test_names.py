@@ -1,6 +1,7 @@
 """Nets by name against torchvision's and timm's: the same weights, and the same answers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -99,8 +100,10 @@ def test_a_name_is_a_setting_that_can_be_changed() -> None:
         ("resnet51", None, "no such name; allowed: a setting like 32x4d, or resnet18"),
         ("resnet50", 101, "has 50"),
         ("32x4d", None, "depth: is missing"),
+        (None, 50, "net None: no name and no setting; allowed: a setting like 32x4d, or resnet18"),
+        (NETS["resnet50"], None, "net Architecture.*: no name and no setting"),
     ],
 )
-def test_another_name_is_the_users_mistake(net: str, depth: int | None, why: str) -> None:
+def test_another_name_is_the_users_mistake(net: Any, depth: int | None, why: str) -> None:
     with pytest.raises(UserError, match=why):
         build(net, depth)

@@ -24,6 +24,7 @@ from cardinality.architecture.settings import (
     projects,
 )
 from cardinality.common.errors import UserError
+from cardinality.common.values import of_kind, positive, whole
 
 
 def block_parameters(setting: Setting, base: int = PAPER_BASE) -> int:
@@ -75,15 +76,14 @@ def solve(cardinality: int, budget: Setting, times: float = 1, base: int = PAPER
         The setting, the exact d before it is rounded, and how far off rounding is.
 
     Raises:
-        UserError: a cardinality, multiple or base that is not positive.
+        UserError: a cardinality, multiple or base that is not positive, or a budget of less than
+            a parameter or of more than 1e15.
     """
-    if cardinality < 1 or base < 1 or not (times > 0 and math.isfinite(times)):
-        raise UserError(
-            f"cardinality {cardinality}, times {times:g}, base {base}: all must be positive"
-        )
-    target = block_parameters(budget) * times
-    if target > 1e15:
-        raise UserError(f"budget of {target:.1e} parameters a block: allowed are up to 1e15")
+    cardinality, base = whole("cardinality", cardinality, 1), whole("base", base, 1)
+    budget = of_kind("budget", budget, Setting, 'Setting.parse("1x64d")')
+    target = block_parameters(budget) * positive("times", times)
+    if not 1 <= target <= 1e15:
+        raise UserError(f"budget of {target:.1e} parameters a block: allowed are 1 to 1e15")
     # C (9 d^2 + 512 d) = target, solved for the positive root.
     linear = 2 * EXPANSION * PAPER_BASE
     exact = (math.sqrt(linear**2 + 4 * 9 * target / cardinality) - linear) / (2 * 9)
@@ -153,9 +153,7 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
     Raises:
         UserError: an image without pixels.
     """
-    side = net.image_size if image_size is None else image_size
-    if side < 1:
-        raise UserError(f"image size {side}: at least 1")
+    net, side = _asked(net, image_size)
     side = yield from _stem(net, side)
     channels = net.base
     for i, (blocks, out) in enumerate(zip(net.blocks, net.out_channels, strict=True)):
@@ -165,6 +163,12 @@ def layers(net: Architecture, image_size: int | None = None) -> Iterator[Layer]:
             side = yield from _block(net, i, f"layer{i + 1}.{j}", channels, stride, side)
             channels = out
     yield Layer("fc", "fc", channels, net.classes, 1, 1, 1, 1, per_channel=1)
+
+
+def _asked(net: Architecture, image_size: int | None) -> tuple[Architecture, int]:
+    """What is to be counted, and the side of its input."""
+    net = of_kind("net", net, Architecture, 'Architecture(Setting.parse("32x4d"), depth=50)')
+    return net, net.image_size if image_size is None else whole("image size", image_size, 1)
 
 
 def _stem(net: Architecture, side: int) -> Generator[Layer, None, int]:
@@ -223,7 +227,6 @@ class Complexity:
         return cls(*(sum(column) for column in zip(*counts, strict=True)))
 
 
-@lru_cache(maxsize=4096)
 def complexity(net: Architecture, image_size: int | None = None) -> Complexity:
     """Count a whole net without building it.
 
@@ -238,7 +241,12 @@ def complexity(net: Architecture, image_size: int | None = None) -> Complexity:
     Raises:
         UserError: an image without pixels.
     """
-    return Complexity.of(layers(net, image_size))
+    return _counted(*_asked(net, image_size))
+
+
+@lru_cache(maxsize=4096)
+def _counted(net: Architecture, side: int) -> Complexity:
+    return Complexity.of(layers(net, side))
 
 
 def by_stage(net: Architecture, image_size: int | None = None) -> dict[str, Complexity]:

@@ -88,9 +88,10 @@ def setting_and_depth(net: str | Setting, depth: int | None = None) -> tuple[Set
         if depth not in (None, NETS[net].depth):
             raise UserError(f"depth {depth}: {net} has {NETS[net].depth}; allowed: none beside it")
         return NETS[net].setting, NETS[net].depth
-    if isinstance(net, str) and net[:1].isalpha():
+    if not isinstance(net, str | Setting) or (isinstance(net, str) and net[:1].isalpha()):
+        what = "no such name" if isinstance(net, str) else "no name and no setting"
         names = ", ".join(NETS)
-        raise UserError(f"net {net!r:.60}: no such name; allowed: a setting like 32x4d, or {names}")
+        raise UserError(f"net {net!r:.60}: {what}; allowed: a setting like 32x4d, or {names}")
     setting = Setting.parse(net) if isinstance(net, str) else net
     if depth is None:
         raise UserError(f"depth: is missing beside the setting {setting}; allowed: one such as 50")

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import index
 from types import MappingProxyType
 from typing import Literal, get_args
 
 from cardinality.common.errors import UserError
+from cardinality.common.values import of_kind, whole
 
 Stem = Literal["imagenet", "cifar", "cifar-stride2"]
 STEMS: tuple[Stem, ...] = get_args(Stem)
@@ -40,6 +40,8 @@ BASIC_BLOCKS: Mapping[int, tuple[int, ...]] = MappingProxyType({18: (2, 2, 2, 2)
 PAPER_BASE = 64
 # No net here is deeper: a bound, so that a mistyped depth does not count for ever.
 DEEPEST = 10_000
+# Conv2 to conv5; nets for CIFAR have three.
+STAGES = 4
 # A bottleneck block puts out four times the stage's plain width (Table 1: 64 -> 256).
 EXPANSION = 4
 
@@ -56,7 +58,7 @@ class Setting:
     width: int
 
     def __post_init__(self) -> None:
-        _check_kinds(self, int, ("cardinality", "width"))
+        _become_whole(self, ("cardinality", "width"))
         if self.cardinality < 1 or self.width < 1:
             raise UserError(f"setting {self}: cardinality and width must be at least 1, like 32x4d")
 
@@ -70,10 +72,12 @@ class Setting:
         Raises:
             UserError: the text is not of that form, or a number in it is zero.
         """
-        match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})d", text)
+        read = isinstance(text, str)  # for those who are not held to types by a checker
+        match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})d", text) if read else None
         if match is None:
             raise UserError(
-                f"setting {text!r}: expected CARDINALITYxWIDTHd, like 32x4d (32 paths of width 4)"
+                f"setting {text!r:.60}: expected CARDINALITYxWIDTHd, like 32x4d (32 paths of width"
+                " 4)"
             )
         return cls(int(match[1]), int(match[2]))
 
@@ -83,8 +87,9 @@ class Setting:
         It is d at base 64 in the first stage and doubles with every stage (Table 1).
 
         Raises:
-            UserError: the base makes it fractional.
+            UserError: the base makes it fractional, or no net has such a stage.
         """
+        base, stage = whole("base", base), whole("stage", stage, 0, STAGES - 1)
         scaled, remainder = divmod(self.width * base, PAPER_BASE)
         if remainder or scaled == 0:
             raise UserError(
@@ -143,17 +148,15 @@ class Architecture:
     squeeze: bool = False
 
     def __post_init__(self) -> None:
-        _check_kinds(self, Setting, ("setting",))
-        _check_kinds(self, int, ("depth", "classes", "base"))
-        _check_kinds(self, bool, ("residual", "deep_stem", "pooled_projection", "squeeze"))
+        of_kind("setting", self.setting, Setting, 'Setting.parse("32x4d")')
+        _become_whole(self, ("depth",))
+        _become_whole(self, ("classes", "base"), least=1)
+        for name in ("residual", "deep_stem", "pooled_projection", "squeeze"):
+            of_kind(name, getattr(self, name), bool, "True or False")
         for name, allowed in (("stem", STEMS), ("block", BLOCKS), ("shortcut", SHORTCUTS)):
             value = getattr(self, name)
             if value not in allowed:
-                raise UserError(f"{name} {value!r}: allowed are {', '.join(allowed)}")
-        if self.classes < 1:
-            raise UserError(f"classes {self.classes}: at least 1")
-        if self.base < 1:
-            raise UserError(f"base {self.base}: at least 1")
+                raise UserError(f"{name} {value!r:.60}: allowed are {', '.join(allowed)}")
         self._check_depth()
         self._check_options()
         self.setting.group_width(self.base)
@@ -247,24 +250,12 @@ class Architecture:
         return 224 if self.stem == "imagenet" else 32
 
 
-# What a value must be, in words.
-_KINDS: Mapping[type, str] = MappingProxyType(
-    {int: "a whole number", bool: "True or False", Setting: 'Setting.parse("32x4d")'}
-)
-
-
-def _check_kinds(stated: "Setting | Architecture", kind: type, names: tuple[str, ...]) -> None:
-    """See that values are of one type, for those who are not held to types by a checker.
-
-    A whole number of another library, as of a data frame, becomes Python's; True is none, though
-    Python counts it as one.
-    """
+def _become_whole(
+    made: Setting | Architecture, names: tuple[str, ...], least: int | None = None
+) -> None:
+    """Whole numbers of other libraries, as of a data frame, become Python's."""
     for name in names:
-        value = getattr(stated, name)
-        if kind is int and not isinstance(value, bool) and hasattr(value, "__index__"):
-            object.__setattr__(stated, name, index(value))  # frozen, and being made
-        elif type(value) is not kind:
-            raise UserError(f"{name} {value!r:.60}: allowed is {_KINDS[kind]}")
+        object.__setattr__(made, name, whole(name, getattr(made, name), least))  # frozen
 
 
 def variant(
