@@ -55,7 +55,8 @@ def test_a_mistake_is_one_line(call: Call, arguments: tuple[str, ...], words: st
 
 
 def test_status_counts_what_is_known(call: Call, tmp_path: Path) -> None:
-    assert call("status", "--results", "HERE/results") == (0, "quick: nothing yet\n", "")
+    code, out, err = call("status", "--results", "HERE/results")
+    assert (code, out, err) == (0, f"quick: nothing yet (no such folder: {tmp_path}/results)\n", "")
     results = Results(tmp_path / "results" / "quick")
     assert isinstance(Holds(results).take("held"), Hold)
     results.job("sent").parent.mkdir()

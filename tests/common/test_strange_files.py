@@ -24,7 +24,7 @@ def test_text_is_utf8_with_or_without_a_mark(tmp_path: Path) -> None:
         path.write_bytes(content)
         assert read_text(path, 100) == "é\n"
     path.write_bytes(b"caf\xe9")
-    with pytest.raises(UserError, match=r"a\.txt: not UTF-8 text \(byte 3\)"):
+    with pytest.raises(UserError, match=r"a\.txt: not UTF-8 text \(byte 3\); allowed: UTF-8"):
         read_text(path, 100)
 
 

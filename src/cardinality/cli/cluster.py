@@ -10,7 +10,7 @@ import typer
 
 from cardinality.cli.options import ProtocolOption, ResultsOption, results_root
 from cardinality.common.errors import UserError
-from cardinality.common.text import plural, terminal
+from cardinality.common.text import line, plural, terminal
 from cardinality.common.workspace import workspace
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def status_command(
     from cardinality.results.folder import Results
 
     name = find(protocol, PROTOCOLS).stem
-    found = Results(results_root(results) / name)
+    root = results_root(results)
+    found = Results(root / name)
     while True:
         every = states(found)
         counts = Counter(one.state for one in every)
@@ -127,7 +128,8 @@ def status_command(
                     f"{one.state:8}  {terminal(one.name)}  {epochs}  {terminal(one.note)}".rstrip()
                 )
         told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-        print(f"{name}: {told or 'nothing yet'}", flush=True)
+        nothing = f"nothing yet{'' if root.is_dir() else f' (no such folder: {line(str(root))})'}"
+        print(f"{name}: {told or nothing}", flush=True)
         if not watch or not counts["running"] + counts["queued"]:
             return
         time.sleep(AGAIN)

@@ -57,7 +57,8 @@ DepthOption = Annotated[
     typer.Option("--depth", help="Only the depth of this role, or of a row's so many layers."),
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, max=MOST_SEEDS**2, help="Only this seed.")
+    int | None,
+    typer.Option("--seed", min=0, max=MOST_SEEDS**2 + MOST_SEEDS - 1, help="Only this seed."),
 ]
 FormatOption = Annotated[
     FormatName, typer.Option("--format", help="Of the page; latex is written beside, too.")

@@ -67,8 +67,10 @@ def responses_command(
     results: ResultsOption = None,
 ) -> None:
     """Show how strongly each 3x3 layer responds, in order and sorted (ResNet's Fig. 7)."""
-    if [bool(runs), table is not None, weights is not None].count(True) != 1:
-        raise UserError("responses: of what; allowed: names of runs, --table or --weights")
+    asked = [bool(runs), table is not None, weights is not None].count(True)
+    if asked != 1:
+        problem = "of what" if not asked else "of several kinds of things"
+        raise UserError(f"responses: {problem}; allowed: names of runs, --table or --weights")
     if table is None:
         refuse({"--protocol": protocol}, "without --table", "both, or neither")
     if weights is None:

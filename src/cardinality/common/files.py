@@ -75,7 +75,7 @@ def read_text(path: Path, limit: int) -> str:
     try:
         return read_bytes(path, limit).decode("utf-8").removeprefix(BOM)
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start:,})") from None
+        raise UserError(f"{path}: not UTF-8 text (byte {error.start:,}); allowed: UTF-8") from None
 
 
 def check_writable(folder: Path) -> None:

@@ -42,7 +42,7 @@ def positive(name: str, value: object) -> float:
         UserError: it is none.
     """
     found = math.nan
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         with suppress(OverflowError):
             found = float(value)
     if not 0 < found < math.inf:
