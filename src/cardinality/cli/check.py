@@ -46,15 +46,13 @@ def protocols(results: Path, only: str | None) -> list[Path]:
     Raises:
         UserError: there are none, or none of that name.
     """
-    folders = [
-        path
-        for path in sorted(results.glob("*"))
-        if (path / "runs").is_dir() or (path / "failed").is_dir()
-    ]
+    from cardinality.results.folder import protocols_below
+
+    folders = protocols_below(results)
     # A protocol's file stands for the folder of its name.
     name = Path(only).stem if only is not None and Path(only).suffix in (".yaml", ".yml") else only
-    chosen = [path for path in folders if name in (None, path.name)]
+    chosen = [path for there, path in folders.items() if name in (None, there)]
     if not chosen:
-        there = ", ".join(path.name for path in folders) or "none"
+        there = ", ".join(folders) or "none"
         raise UserError(f"{results}: no results of {only or 'any protocol'}; there are: {there}")
     return chosen

@@ -16,16 +16,13 @@ from cardinality.common.notes import note
 from cardinality.common.workspace import names
 from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.run import net_from
-from cardinality.host.provenance import Provenance
 from cardinality.report.bits import agreements
 from cardinality.report.claims_parts import as_data, compared_cells, parts
 from cardinality.report.judged import Judged, judge_protocol
 from cardinality.results.epochs import Epoch
-from cardinality.results.folder import Results
+from cardinality.results.folder import Results, has_records, protocols_below
 from cardinality.results.records import Record
 
-# Where records lie below a protocol's folder.
-KINDS = ("runs", "failed")
 # Columns and their types. What the two frames have in common: which run a row is of.
 KEYS = {
     "protocol": "string",
@@ -220,23 +217,14 @@ def load_results(folder: str | Path, protocol: str | None = None) -> LoadedResul
 
 def _protocols(folder: Path, only: str | None) -> list[Results]:
     """The results of every protocol below a folder, or of one."""
-    there = {
-        path.parent.name: Results(path.parent)
-        for kind in KINDS
-        for path in sorted(folder.glob(f"*/{kind}"))
-    }
-    if only is None and there:
-        return [there[name] for name in sorted(there)]
-    if only is not None and only in there:
-        return [there[only]]
-    if (
-        not there
-        and any((folder / kind).is_dir() for kind in KINDS)
-        and only in (None, folder.name)
-    ):
-        return [Results(folder)]  # one protocol's own folder
-    wanted, known = only or "any protocol", ", ".join(sorted(there)) or "none"
-    raise UserError(f"{folder}: no results of {wanted}; there are: {known}")
+    there = protocols_below(folder)
+    if not there and has_records(folder):
+        there = {folder.name: folder}  # one protocol's own folder
+    chosen = [Results(path) for name, path in there.items() if only in (None, name)]
+    if not chosen:
+        wanted, known = only or "any protocol", ", ".join(there) or "none"
+        raise UserError(f"{folder}: no results of {wanted}; there are: {known}")
+    return chosen
 
 
 def _keys(record: Record, results: Results) -> dict[str, Any]:
@@ -259,27 +247,13 @@ def _run(record: Record) -> dict[str, Any]:
     values: dict[str, Any] = {"stem": net.stem, "base": net.base, "block": net.block}
     values |= {"classes": net.classes, "revision": record.configuration["revision"]}
     values |= asdict(record.numerics)
-    for part in (record, record.final, _made(record.provenance)):
+    for part in (record, record.final):
         values |= {key: getattr(part, key) for key in RUNS if hasattr(part, key)}
+    if record.sittings:
+        last = record.sittings[-1]
+        values |= {"machine": last.device, "cores": last.cores, "commit": last.commit}
+        values |= {"torch": last.versions.get("torch"), "clean": last.clean}
     return values
-
-
-@dataclass(frozen=True)
-class _Made:
-    """Where a run was made, as far as that is known."""
-
-    machine: str | None = None
-    cores: int | None = None
-    torch: str | None = None
-    commit: str | None = None
-    clean: bool | None = None
-
-
-def _made(known: Provenance | None) -> _Made:
-    if known is None:
-        return _Made()
-    torch = known.versions.get("torch")
-    return _Made(known.machine, known.cores, torch, known.commit, known.clean)
 
 
 def architecture_of(record: Record) -> Architecture:

@@ -18,7 +18,7 @@ from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.bits import Pictures, pictures
 from cardinality.report.recorded import ANY, Recorded, as_recorded
 from cardinality.report.tables import published
-from cardinality.results.folder import Results
+from cardinality.results.folder import Results, protocols_below
 from cardinality.results.records import Record
 
 DECISIONS: tuple[Decision, ...] = ("supported", "contradicted", "undecided", "not run")
@@ -113,12 +113,7 @@ def judge_protocol(
 def folders_of(root: Path) -> list[Results]:
     """The results of every protocol that has records and whose file is known."""
     known = {*workspace.names(PROTOCOLS, ".yaml")}
-    kinds = ("runs", "failed")
-    return [
-        Results(path)
-        for path in sorted(root.glob("*"))
-        if path.name in known and any((path / kind).is_dir() for kind in kinds)
-    ]
+    return [Results(path) for name, path in protocols_below(root).items() if name in known]
 
 
 def borrowed(others: Sequence[Results]) -> list[Runs]:

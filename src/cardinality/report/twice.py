@@ -24,7 +24,7 @@ from cardinality.report.markdown import columns_of, to_markdown
 from cardinality.report.render import write_text
 from cardinality.report.verdict_words import effect_text
 from cardinality.report.wording import flat, probability
-from cardinality.results.folder import Results
+from cardinality.results.folder import Results, has_records, protocols_below
 from cardinality.results.records import Record
 
 # What runs of one code, on one kind of machine and of one set of images have in common.
@@ -107,13 +107,7 @@ def _protocols(folder: Path) -> dict[str, Path]:
     """The protocols of a folder of results, by name."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; allowed: a folder of results")
-    if _has_records(folder):
-        return {folder.resolve().name: folder}
-    return {path.name: path for path in sorted(folder.glob("*")) if _has_records(path)}
-
-
-def _has_records(folder: Path) -> bool:
-    return any((folder / kind).is_dir() for kind in ("runs", "failed"))
+    return {folder.resolve().name: folder} if has_records(folder) else protocols_below(folder)
 
 
 def _twice(name: str, first: Path, second: Path, margin: float) -> Twice:

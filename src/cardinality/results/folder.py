@@ -39,6 +39,16 @@ MEASURED = {field.name for field in fields(Epoch)} - {"top5_error"}
 ERRORS = {"train_error", "top1_error"}
 
 
+def has_records(folder: Path) -> bool:
+    """Whether a folder is one protocol's results, with runs that have ended."""
+    return any((folder / kind).is_dir() for kind in ("runs", "failed"))
+
+
+def protocols_below(root: Path) -> dict[str, Path]:
+    """The folders of protocols with records in a folder of results, by name and in its order."""
+    return {path.name: path for path in sorted(root.glob("*")) if has_records(path)}
+
+
 @dataclass(frozen=True)
 class Results:
     """The results of one protocol; every path of the suite's output comes from here."""

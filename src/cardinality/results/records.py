@@ -23,7 +23,6 @@ from cardinality.common.text import line
 from cardinality.data.images import Identity, Kind
 from cardinality.experiment.run import Numerics, Run, digest
 from cardinality.host.machine import Device, Precision
-from cardinality.host.provenance import Provenance
 from cardinality.results.epochs import Epoch
 
 LARGEST_RECORD = 1_000_000  # bytes; ours are some thousand
@@ -240,20 +239,6 @@ class Record(Strict):
         """How many epochs were configured, where these were stated and not steps."""
         epochs: int | None = self.configuration["training"].get("epochs")
         return epochs
-
-    @property
-    def provenance(self) -> Provenance | None:
-        """Where and with what its last sitting was; nothing where it has none."""
-        if not self.sittings:
-            return None
-        last = self.sittings[-1]
-        return Provenance(
-            machine=last.device,
-            cores=last.cores,
-            versions=last.versions,
-            commit=last.commit,
-            clean=last.clean,
-        )
 
     def alone(self, sitting: Sitting) -> bool:
         """Whether nothing else took the device's time, so that its seconds say what a run takes.
