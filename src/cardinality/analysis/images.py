@@ -126,8 +126,7 @@ def crossed(
     units = effects if sources is None else _by_source(effects, sources)
     mean = float(effects.mean())
     count, drawn = units.shape
-    parts = _mean_squares(units)
-    square_s, square_i, square_res = parts
+    square_s, square_i, square_res = _mean_squares(units)
     size = count * drawn
     free_s, free_i = count - 1, drawn - 1
 
@@ -138,7 +137,8 @@ def crossed(
         return Interval(mean - half, mean + half, error, degrees)
 
     over_seeds = interval(square_s, free_s) if free_s else None
-    over_images = interval(_of_columns(units), free_i) if free_i else None
+    # S times the variance of the columns' means, which are independent for given seeds.
+    over_images = interval(square_i, free_i) if free_i else None
     both = None
     if over_seeds is not None and over_images is not None:
         candidates = [over_seeds, over_images]
@@ -165,11 +165,6 @@ def _mean_squares(units: Floats) -> tuple[float, float, float]:
         count * float(columns @ columns) / max(1, drawn - 1),
         float((residual**2).sum()) / max(1, (count - 1) * (drawn - 1)),
     )
-
-
-def _of_columns(units: Floats) -> float:
-    """S times the variance of the columns' means, which are independent for given seeds."""
-    return _mean_squares(units)[1]
 
 
 def _by_source(effects: Floats, sources: Numbers) -> Floats:

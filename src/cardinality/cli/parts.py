@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cardinality.common.errors import UserError
-from cardinality.common.text import line
+from cardinality.common.text import line, plural
 
 if TYPE_CHECKING:
     from cardinality.execution.driver import Summary
@@ -87,8 +87,7 @@ def _cost(runs: "Sequence[Run]") -> int:
 
 def _named(runs: "Sequence[Run]") -> str:
     depths = sorted({run.architecture.depth for run in runs})
-    count = f"{len(runs)} run{'s'[: len(runs) > 1]}"
-    return f"{count} with {' and '.join(map(str, depths))} layers"
+    return f"{plural(len(runs), 'run')} with {' and '.join(map(str, depths))} layers"
 
 
 def next_command(plan: "Plan", by_make: bool) -> str:

@@ -18,6 +18,7 @@ from cardinality.analysis.images import (
     Right,
     agreement,
     by_class,
+    common_seeds,
     image_effect,
 )
 from cardinality.analysis.ledger import cell_of
@@ -55,7 +56,8 @@ class Pictures:
 
     def classes(self, contrast: Contrast, seeds: Sequence[int]) -> tuple[ClassEffect, ...]:
         """A contrast on the images of each class; nothing where no label or no seed is known."""
-        whole = [s for s in seeds if all(s in self.right.get(cell, {}) for cell in contrast)]
+        there = common_seeds(contrast, self.right)
+        whole = [seed for seed in seeds if seed in there]
         if self.images is None or not whole:
             return ()
         labels = np.array(self.images.labels)

@@ -158,8 +158,8 @@ def remarks(judged: Judged, verdict: Verdict) -> list[str]:
 
 def _would_decide(judged: Judged, table: str) -> list[str]:
     """The seeds for the paper's own effects, of a table's claims that are undecided."""
-    undecided = {v.claim for v in judged.verdicts if v.table == table}
-    needed = [each for each in judged.ledger.needed if each.claim in undecided]
+    of_table = {v.claim for v in judged.verdicts if v.table == table}
+    needed = [each for each in judged.ledger.needed if each.claim in of_table]
     if not needed:
         return []
     return [

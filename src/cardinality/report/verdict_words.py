@@ -3,6 +3,7 @@
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.planning import Why
 from cardinality.analysis.verdicts import Verdict
+from cardinality.common.text import plural
 from cardinality.report.wording import DASH, number, probability, signed
 
 DOUBLING = "points a doubling of C"
@@ -33,8 +34,8 @@ def verdict_text(verdict: Verdict) -> str:
     if verdict.decision == "not run":
         return "not run"
     if verdict.state == "interim":
-        left = f"{verdict.unfinished} run{'s'[: verdict.unfinished > 1]} to go"
-        return f"*{verdict.decision}? interim, {left}{late}*"
+        left = plural(verdict.unfinished, "run")
+        return f"*{verdict.decision}? interim, {left} to go{late}*"
     given = " (as given)" if verdict.state == "as given" else ""
     return f"**{verdict.decision}**{given}{late}"
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from cardinality.common.text import plural
 from cardinality.experiment.configuration import Protocol
 from cardinality.experiment.run import Run
 from cardinality.host.machine import Device, Machine
@@ -103,8 +104,7 @@ def memory_per_run(runs: Sequence[Run], results: Results) -> float:
 
 def count(records: Iterable[object]) -> str:
     """``1 record``, ``2 records``."""
-    number = sum(1 for _ in records)
-    return f"{number} record{'s'[: number != 1]}"
+    return plural(sum(1 for _ in records), "record")
 
 
 def stated(protocol: Protocol, machine: Machine) -> Rate:
