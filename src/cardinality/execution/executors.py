@@ -15,13 +15,14 @@ from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
 from cardinality.execution.contract import Broken, Compute, Progress, Report
+from cardinality.execution.failure import failure_of
 from cardinality.execution.process import Ready, Stop, Task, on_gpu, serve, torch_on
 from cardinality.experiment.run import Run
 from cardinality.host import limits
 from cardinality.host.machine import Device, Gpu, Machine
 from cardinality.host.processes import LOST_PEER, how_it_ended, oom_kills, start_shielded
 from cardinality.host.provenance import Place, Provenance
-from cardinality.results.records import make_record
+from cardinality.results.folder import Results
 
 # Workers that may be killed from outside while they start before the grid gives up.
 LOST_STARTS = 3
@@ -209,7 +210,7 @@ class Pool:
             raise Broken(f"the first of the processes that share a run died ({how})")
         if worker.run is not None:
             reason = f"the worker process died ({how})"
-            record = make_record(worker.run, None, [], [], failure=reason)
+            record = failure_of(worker.run, Results(self.folder), reason)
             yield Report(worker.run, "failed", reason, record)
         elif not worker.ready and not self.stopping:
             self.lost_starts += 1
