@@ -88,6 +88,9 @@ class Sitting(Strict):
             of a GPU's tensors.
         energy: between the two, where the machine says it; a CPU's package divided by the runs
             side by side.
+
+    Of several processes that share a run (``processes``) the first is measured: CPU seconds, memory
+    and energy are its own and its GPU's.
     """
 
     machine: str
