@@ -86,6 +86,7 @@ def run_command(
     from cardinality.data.store import identify
     from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.driver import Summary, missing
+    from cardinality.execution.tidying import tidy
     from cardinality.execution.tie import check_images
     from cardinality.report.recorded import as_recorded
 
@@ -126,6 +127,7 @@ def run_command(
         jobs = min(len(absent), jobs_here(plan, found, machine, 1 if which else jobs))
         summary = compute(plan, (absent, len(chosen)), found, machine, jobs, limit, which)
     elif chosen:
+        tidy(found)  # no driver does, though this command may have been killed while it rendered
         print("The run is there." if len(chosen) == 1 else f"All {len(chosen)} runs are there.")
     show(plan, found, form)
     if absent and any(found.status(run.name) != "missing" for run in absent):
