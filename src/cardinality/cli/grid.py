@@ -36,7 +36,7 @@ from cardinality.cli.showing import (
     write_pages,
 )
 from cardinality.common.errors import UserError
-from cardinality.common.text import line
+from cardinality.common.text import line, plural
 
 if TYPE_CHECKING:
     from cardinality.execution.driver import Summary
@@ -139,7 +139,7 @@ def run_command(
 def _say_how_it_ended(
     plan: "Plan", chosen: "Sequence[Run]", found: "Results", summary: "Summary", by_make: bool
 ) -> None:
-    """What to type next, that it was stopped, which runs failed; the last with status 1.
+    """Who computed what, what to type next, a stop, which runs failed; the last with status 1.
 
     Args:
         plan: the table.
@@ -150,6 +150,10 @@ def _say_how_it_ended(
     """
     from cardinality.execution.driver import missing
 
+    if summary.others:
+        print(
+            f"{plural(summary.done, 'run')} computed here, {summary.others:,} by other processes."
+        )
     if chosen and not missing(plan.runs(), found):
         print(next_command(plan, by_make), end="")
     if summary.stopped:
