@@ -286,7 +286,11 @@ def test_a_cluster_is_read_and_its_script_needs_no_slurm(
         ("device: tpu\nprecision: bfloat16", "device: "),
         ("device: cuda\nprecision: bfloat16\ngpu: 8", "gpu: unknown key; allowed: device"),
         ("device: cuda\nprecision: bfloat16\ntime: 90", "time: "),
-        ("device: cuda\nprecision: bfloat16\ngpus: 8", "gpus: 8; allowed: 1"),
+        (
+            "device: cuda\nprecision: bfloat16\ngpus: 8",
+            "gpus: 8; allowed: 1, since a run's job is one",
+        ),
+        ("device: cuda\nprecision: bfloat16\ngpus: 0", "gpus: 0; allowed: 1, since a run's job"),
         ("device: cuda\nprecision: bfloat16\ntime: 1 day", "allowed: hours or minutes"),
         ('device: cuda\nprecision: bfloat16\ncomment: "a\\" b"', "allowed: letters, digits"),
     ],
