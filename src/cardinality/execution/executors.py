@@ -16,7 +16,7 @@ from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
 from cardinality.execution.contract import Broken, Compute, Progress, Report
 from cardinality.execution.failure import failure_of
-from cardinality.execution.process import Ready, Stop, Task, on_gpu, serve, torch_on
+from cardinality.execution.process import Halt, Ready, Task, on_gpu, serve, torch_on
 from cardinality.experiment.run import Run
 from cardinality.host import limits
 from cardinality.host.machine import Device, Gpu, Machine
@@ -227,7 +227,7 @@ class Pool:
         if not self.stopping:
             self._start(worker.gpu)
 
-    def _tell(self, worker: Worker, message: Task | Stop) -> None:
+    def _tell(self, worker: Worker, message: Task | Halt) -> None:
         """Tell a worker; that one has died is heard at the next poll."""
         try:
             worker.connection.send(message)
@@ -240,7 +240,7 @@ class Pool:
             self.stopping = True
             for worker in self.workers:
                 if worker.run is not None:
-                    self._tell(worker, Stop())
+                    self._tell(worker, Halt())
 
     def kill(self) -> None:
         """End every worker now, whatever it is doing."""
