@@ -1,6 +1,7 @@
 """The public face: names come late, docs/api.md tells the truth, and so does the README."""
 
 import doctest
+import inspect
 import re
 import subprocess
 import sys
@@ -14,27 +15,22 @@ from tests.places import ROOT
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-def test_importing_takes_no_time_and_brings_no_library() -> None:
-    """The best of three in fresh processes, since a busy machine is no failure."""
+def test_importing_takes_no_time_since_it_brings_no_library() -> None:
     code = (
-        "import time; start = time.perf_counter(); import cardinality;"
-        " print(time.perf_counter() - start);"
-        " import sys; print(*{'torch', 'pandas', 'numpy', 'pydantic', 'typer'} & {*sys.modules})"
+        "import cardinality, sys;"
+        " print(*{'torch', 'pandas', 'numpy', 'pydantic', 'typer'} & {*sys.modules})"
     )
-    seconds = []
-    for _ in range(3):
-        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-        took, _, brought = answer.stdout.decode().partition("\n")
-        assert brought.strip() == ""
-        seconds.append(float(took))
-    assert min(seconds) < 0.1
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert answer.stdout.decode().strip() == ""
 
 
-def test_every_name_is_there_and_says_what_it_is() -> None:
+def test_every_name_is_there_and_says_what_it_takes() -> None:
     assert dir(cardinality) == sorted(cardinality.__all__)
     assert cardinality.__version__ == version("cardinality")
-    for name in set(cardinality.__all__) - {"__version__"}:
-        assert len(getattr(cardinality, name).__doc__) > 80
+    for name in set(cardinality.__all__) - {"__version__", "UserError"}:
+        public = getattr(cardinality, name)
+        told = {*re.findall(r"\w+", public.__doc__.lower())}
+        assert {*inspect.signature(public).parameters} - told == set(), name
     with pytest.raises(AttributeError, match="'cardinality' has no attribute 'nothing'"):
         cardinality.nothing  # noqa: B018 -- that is the test
 

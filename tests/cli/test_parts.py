@@ -1,13 +1,17 @@
 """A table with two depths: the first is shown with what it decides before the second begins."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cardinality.cli.app import main
 from cardinality.cli.parts import next_command
+from cardinality.execution.driver import Summary
 from cardinality.experiment.grid import make_plan
+from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
+from cardinality.results.folder import Results
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 
 
@@ -60,6 +64,26 @@ def test_a_scale_for_a_table_of_ones_own_has_no_pages_and_that_is_no_failure(
     assert "# Two rows" in answer.out
     assert "note: no pages to browse: " in answer.err
     assert "ablations: none of them is in ablations/" in answer.err
+
+
+def test_runs_that_others_have_computed_are_told(
+    two: tuple[str, ...],
+    put_records: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Else nothing computed here would stand beside a table that is whole."""
+
+    def by_others(plan: Plan, _asked: object, found: Results, *_: object) -> Summary:
+        put_records(plan, found)
+        return Summary(done=1, others=3)
+
+    monkeypatch.setattr("cardinality.cli.grid.compute", by_others)
+    monkeypatch.setattr("sys.argv", ["cardinality", *two])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "1 run computed here, 3 by other processes.\n" in capsys.readouterr().out
 
 
 def test_what_is_next_is_said_as_it_was_asked(machine: Machine) -> None:

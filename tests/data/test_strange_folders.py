@@ -158,10 +158,14 @@ def test_too_many_images_say_which(root: Path) -> None:
 
 
 def test_file_names_may_be_of_any_bytes(root: Path) -> None:
-    path = first(root / "made/train/class1")
-    path.rename(path.with_name(os.fsdecode(b"caf\xe9.png")))
+    train, name = root / "made/train", os.fsdecode(b"caf\xe9.png")
+    path = first(train / "class1")
+    path.rename(path.with_name(name))
     for way in ways_in(root):
         way()
+    found = find_folders(made_folders(), root, root / "cache")
+    for listed in (found.train, scan(train).samples(), labelled(train, 5)):
+        assert [label for path, label in listed if Path(path).name == name] == [1]
 
 
 # A grey ramp, a colour, and what each mode of Pillow makes of them.

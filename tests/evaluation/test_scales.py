@@ -15,7 +15,7 @@ from cardinality.data.listing import scan
 from cardinality.data.names import read_names
 from cardinality.evaluation.among import chosen, labelled_by_name
 from cardinality.evaluation.counting import count_errors
-from cardinality.evaluation.scales import PAPER, Scales, collate, parse
+from cardinality.evaluation.scales import PAPER, Scales, parse
 from cardinality.evaluation.views import stream
 from cardinality.experiment.run import Numerics
 from cardinality.nets.network import build
@@ -73,7 +73,7 @@ def test_photographs_at_several_sizes_are_scored_as_by_a_score_map() -> None:
 def test_one_image_at_a_time_goes_through_at_every_size(tmp_path: Path) -> None:
     write_split(tmp_path, noise(4, 40), 2)
     samples = scan(tmp_path).samples()
-    found = list(stream(samples, Scales((32, 48), "bilinear"), 1, 0, put_together=collate))
+    found = list(stream(samples, Scales((32, 48), "bilinear"), 1, 0))
     assert [int(label) for _, label in found] == [label for _, label in samples]
     assert [tuple(view.shape) for view in found[0][0]] == [(1, 3, 32, 32), (1, 3, 48, 48)]
 

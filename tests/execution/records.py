@@ -7,7 +7,8 @@ from cardinality.experiment.run import Run
 from cardinality.results.epochs import Epoch
 from cardinality.results.folder import Results
 from cardinality.results.images import Correct, checksum
-from cardinality.results.records import make_record
+from cardinality.results.progress import Header, write_checkpoint
+from cardinality.results.records import Sitting, make_record
 from tests.tiny import sitting
 
 # Which of at most 10,000 images a made run gets right.
@@ -31,3 +32,19 @@ def write(run: Run, results: Results) -> None:
         correct_checksum=checksum(correct.pack()),
     )
     results.write(record, epochs, correct)
+
+
+def write_stopped(run: Run, results: Results) -> Sitting:
+    """Write the checkpoint of a run that has done one epoch, in the sitting that is returned."""
+    made = sitting(1, 1)
+    header = Header(
+        format=2,
+        run=run.name,
+        data_checksum="0123456789abcdef",
+        data_kind="pixels",
+        epochs=1,
+        sittings=(made,),
+        sha256="",
+    )
+    write_checkpoint(results.checkpoint(run.name), header, b"")
+    return made

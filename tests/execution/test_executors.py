@@ -21,7 +21,9 @@ from cardinality.execution.executors import (
 )
 from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Gpu, Machine
+from cardinality.results.folder import Results
 from tests.execution import fakes
+from tests.execution.records import write_stopped
 from tests.tiny import MADE
 
 
@@ -74,7 +76,20 @@ def test_a_worker_that_is_killed_fails_its_run_with_the_true_reason(
         assert report.reason == "the worker process died (killed by SIGKILL)"
         assert report.record is not None
         assert report.record.failure == report.reason
+        assert report.record.sittings == ()
         heard(made, lambda: made.free)  # another has taken its place
+
+
+def test_a_worker_that_is_killed_leaves_word_of_where_its_run_was_computed(
+    tiny: Plan, tmp_path: Path
+) -> None:
+    """In the run's checkpoint, which stays, and so in the record of the failure."""
+    made = write_stopped(tiny.runs()[0], Results(tmp_path))
+    with pool(tmp_path, fake_runs="1x64d=die 32x4d=die") as workers:
+        report = outcome(workers, tiny)
+    assert report.record is not None
+    assert report.record.sittings == (made,)
+    assert report.record.data_checksum == "0123456789abcdef"
 
 
 def test_out_of_memory_is_said_where_the_system_counts_it(

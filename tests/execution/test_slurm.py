@@ -25,6 +25,7 @@ from cardinality.host.processes import identity
 from tests.execution import fakes
 from tests.execution.clusters import CLUSTER, Grid, make_grid
 from tests.execution.fake_slurm import Job, until
+from tests.execution.records import write_stopped
 
 submitit = pytest.importorskip("submitit")
 
@@ -190,8 +191,13 @@ def test_a_run_whose_jobs_are_lost_again_and_again_has_failed(
     grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(fakes.VARIABLE, "1x64d=die")
+    lost = [run for run in grid.runs if str(run.architecture.setting) == "1x64d"]
+    made = [write_stopped(run, grid.results) for run in lost]
     summary = grid.drive()
     assert summary.done == 2, grid.printed()
+    records = [grid.results.read(run.name) for run in lost]
+    # Where it was computed before is known from its checkpoint.
+    assert [one and one.sittings for one in records] == [(sitting,) for sitting in made]
     assert all("3 jobs were lost; job 1" in reason for _, reason in summary.failed)
     assert {one.state for one in states(grid.results)} == {"failed", "done"}
 
@@ -280,7 +286,11 @@ def test_a_cluster_is_read_and_its_script_needs_no_slurm(
         ("device: tpu\nprecision: bfloat16", "device: "),
         ("device: cuda\nprecision: bfloat16\ngpu: 8", "gpu: unknown key; allowed: device"),
         ("device: cuda\nprecision: bfloat16\ntime: 90", "time: "),
-        ("device: cuda\nprecision: bfloat16\ngpus: 8", "gpus: 8; allowed: 1"),
+        (
+            "device: cuda\nprecision: bfloat16\ngpus: 8",
+            "gpus: 8; allowed: 1, since a run's job is one",
+        ),
+        ("device: cuda\nprecision: bfloat16\ngpus: 0", "gpus: 0; allowed: 1, since a run's job"),
         ("device: cuda\nprecision: bfloat16\ntime: 1 day", "allowed: hours or minutes"),
         ('device: cuda\nprecision: bfloat16\ncomment: "a\\" b"', "allowed: letters, digits"),
     ],

@@ -1,5 +1,7 @@
 """One run, from its plan to its record: what each way to end leaves on disk."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
 from cardinality.results.folder import Results
+from cardinality.training.ends import Diverged
+from cardinality.training.trainer import Trainer
 from tests.tiny import PLACE, TINY_PROTOCOL
 
 
@@ -60,6 +64,51 @@ def test_a_run_that_diverges_is_recorded_for_good(
     assert not results.checkpoint(first.name).exists()
     for retry in (False, True):
         assert first not in missing(plan.runs(), results, retry_failed=retry)
+
+
+def fail_in_the_second_epoch(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, before: Callable[[], object] = lambda: None
+) -> None:
+    """Let a run do one epoch, and fail in the next."""
+    train_epoch = Trainer.train_epoch
+
+    def one_epoch(trainer: Trainer, on_step: Callable[[float], None]) -> None:
+        if trainer.epochs:
+            before()
+            raise error
+        train_epoch(trainer, on_step)
+
+    monkeypatch.setattr(Trainer, "train_epoch", one_epoch)
+
+
+@pytest.mark.parametrize("error", [Diverged("loss nan by step 3 of epoch 2"), RuntimeError("made")])
+def test_a_record_of_a_failure_says_where_it_was_computed(
+    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """By machine, commit and versions, as far as that was kept: the failed sitting's own, too."""
+    fail_in_the_second_epoch(monkeypatch, error)
+    results, diverged = Results(tmp_path), isinstance(error, Diverged)
+    report = compute(tiny, results)
+    record = results.read(tiny.runs()[0].name) if diverged else report.record
+    assert record is not None
+    assert record.status == report.outcome == ("diverged" if diverged else "failed")
+    (sitting,) = record.sittings
+    assert (sitting.device, sitting.commit) == (PLACE.provenance.machine, PLACE.provenance.commit)
+    assert (sitting.first_epoch, sitting.last_epoch) == (1, 1)
+    assert "torch" in sitting.versions
+
+
+def test_a_checkpoint_that_cannot_be_read_hides_no_failure(
+    tiny: Plan, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = Results(tmp_path)
+    checkpoint = results.checkpoint(tiny.runs()[0].name)
+    torn = partial(checkpoint.write_bytes, b"torn")
+    fail_in_the_second_epoch(monkeypatch, Diverged("loss nan"), torn)
+    assert compute(tiny, results).reason == "loss nan"
+    record = results.read(tiny.runs()[0].name)
+    assert record is not None
+    assert (record.status, record.sittings) == ("diverged", ())
 
 
 def test_one_that_cannot_be_recorded_as_diverged_has_failed(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cardinality.host import processes
+from cardinality.host import limits, processes
 from cardinality.host.processes import how_it_ended, oom_kills
 
 
@@ -26,8 +26,8 @@ def test_how_a_process_ended(code: int | None, words: str) -> None:
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what a system says, which is nothing yet."""
-    monkeypatch.setattr(processes, "CGROUP", tmp_path / "cgroup")
-    monkeypatch.setattr(processes, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(limits, "PROCESS", tmp_path / "cgroup")
+    monkeypatch.setattr(limits, "GROUPS", tmp_path / "groups")
     monkeypatch.setattr(processes, "MACHINE", tmp_path / "vmstat")
     return tmp_path
 
@@ -59,6 +59,16 @@ def test_the_count_of_a_group_of_version_2(system: Path) -> None:
     assert oom_kills() == 1
     write(system / "groups/user.slice/session-1.scope/memory.events", "nonsense\n")
     write(system / "vmstat", "oom_kill 3\n")
+    assert oom_kills() == 3
+
+
+def test_a_group_that_lies_outside_what_is_mounted_counts_nothing(system: Path) -> None:
+    """So a container is told of groups beside its own; what lies there is not read."""
+    write(system / "cgroup", "0::/../elsewhere\n")
+    (system / "groups").mkdir()
+    write(system / "elsewhere/memory.events", "oom_kill 7\n")
+    assert oom_kills() is None
+    write(system / "groups/memory.events", "oom_kill 3\n")
     assert oom_kills() == 3
 
 

@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from cardinality.architecture.settings import Setting
 from cardinality.experiment.configuration import Ablation
 from cardinality.experiment.reading import load
+from cardinality.experiment.run import Numerics
+from cardinality.nets.fast import use_fast_paths
 from cardinality.nets.forms import Form, SplitBottleneck, as_form_c, convert, join, split
+from cardinality.nets.ghost import use_ghost_batch_norm
 from cardinality.nets.network import Bottleneck, ResNeXt, build
 from tests.comparison import (
     Answer,
@@ -138,3 +141,17 @@ def test_only_bottlenecks_have_forms() -> None:
     net = build("1x64d", 11, "cifar", block="preactivation")
     with pytest.raises(ValueError, match="PreactivationBottleneck"):
         convert(net, "a")
+
+
+def test_what_a_block_has_besides_is_refused_in_words() -> None:
+    """It would be lost, or stop with whatever torch says of it."""
+    with pytest.raises(ValueError, match=r"^squeeze: a block with squeeze-and-excitation"):
+        convert(build("2x8d", 11, "cifar", 10, squeeze=True), "a")
+    grouped = build("2x8d", 11, "cifar", 10)
+    use_ghost_batch_norm(grouped, 16)
+    with pytest.raises(ValueError, match=r"^bn1: is a GhostBatchNorm2d"):
+        convert(grouped, "b")
+    faster = build("2x8d", 11, "cifar", 10)
+    use_fast_paths(faster, Numerics("cpu", "float32", threads=1))
+    with pytest.raises(ValueError, match=r"^conv1: is a Pointwise"):
+        convert(faster, "a")

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from cardinality.architecture.settings import Setting
 from cardinality.common.errors import UserError
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
-from cardinality.results.cost import costs, known
+from cardinality.results.cost import Measured, costs, known
 
 # Hours of pycls's model zoo on 8 V100, 100 epochs: the rates are fitted on depth 50 alone.
 DEPTH_50 = {"1x64d": 12.2, "32x4d": 18.0}
@@ -31,6 +32,20 @@ def test_hours_of_pycls_depth_101_are_foretold_from_its_depth_50(imagenet: Plan)
         assert told[setting, 101].hours == pytest.approx(hours, rel=0.2)
     # Energy: 8 GPUs of 300 W at most.
     assert told["1x64d", 50].kwh == pytest.approx(12.2 * 8 * 0.3)
+
+
+def test_of_several_depths_the_one_that_is_asked_for_is_taken() -> None:
+    """Else the nearest, whatever their order."""
+    hours = {50: 18.0, 101: 31.8, 152: 40.0}
+    made = [
+        Measured(setting=Setting(32, 4), depth=depth, hours=hours[depth], epochs=100)
+        for depth in (50, 152, 101)
+    ]
+    machine = known("8xV100").model_copy(update={"measured": tuple(made)})
+    rates = {one.depth: one.rate for one in made}
+    for depth in hours:
+        assert machine.rate(Setting(32, 4), depth) == (rates[depth], "measured")
+    assert machine.rate(Setting(32, 4), 110) == (rates[101], "as another depth")
 
 
 def test_between_and_beyond_what_was_measured_is_said_and_in_order(imagenet: Plan) -> None:

@@ -68,8 +68,8 @@ def evaluate_command(
     folder = results_root(results) / "evaluations"
     from cardinality.architecture.names import setting_and_depth
     from cardinality.evaluation import counting, record
-    from cardinality.evaluation.scales import Scales, collate
-    from cardinality.evaluation.views import stream, together
+    from cardinality.evaluation.scales import Scales
+    from cardinality.evaluation.views import stream
     from cardinality.execution.display import tracked
     from cardinality.host.machine import check_usable, detect
     from cardinality.host.provenance import provenance
@@ -89,9 +89,7 @@ def evaluate_command(
     size = 1 if whole else way.batch(10 if views == "ten" else 1)
     count = -(-len(samples) // size)
     workers = min(machine.cores, count - 1)
-    batches = stream(
-        samples, seen_as, size, workers, way.as_trained, collate if whole else together
-    )
+    batches = stream(samples, seen_as, size, workers, way.as_trained)
     wrong = counting.count_errors(
         counting.prepare(net, way), tracked(batches, count, "evaluating"), way.numerics,
         statistics, places,

@@ -36,7 +36,7 @@ from cardinality.cli.showing import (
     write_pages,
 )
 from cardinality.common.errors import UserError
-from cardinality.common.text import line
+from cardinality.common.text import line, plural
 
 if TYPE_CHECKING:
     from cardinality.execution.driver import Summary
@@ -86,6 +86,7 @@ def run_command(
     from cardinality.data.store import identify
     from cardinality.execution.beforehand import check as check_files
     from cardinality.execution.driver import Summary, missing
+    from cardinality.execution.tidying import tidy
     from cardinality.execution.tie import check_images
     from cardinality.report.recorded import as_recorded
 
@@ -126,6 +127,7 @@ def run_command(
         jobs = min(len(absent), jobs_here(plan, found, machine, 1 if which else jobs))
         summary = compute(plan, (absent, len(chosen)), found, machine, jobs, limit, which)
     elif chosen:
+        tidy(found)  # no driver does, though this command may have been killed while it rendered
         print("The run is there." if len(chosen) == 1 else f"All {len(chosen)} runs are there.")
     show(plan, found, form)
     if absent and any(found.status(run.name) != "missing" for run in absent):
@@ -137,7 +139,7 @@ def run_command(
 def _say_how_it_ended(
     plan: "Plan", chosen: "Sequence[Run]", found: "Results", summary: "Summary", by_make: bool
 ) -> None:
-    """What to type next, that it was stopped, which runs failed; the last with status 1.
+    """Who computed what, what to type next, a stop, which runs failed; the last with status 1.
 
     Args:
         plan: the table.
@@ -148,6 +150,10 @@ def _say_how_it_ended(
     """
     from cardinality.execution.driver import missing
 
+    if summary.others:
+        print(
+            f"{plural(summary.done, 'run')} computed here, {summary.others:,} by other processes."
+        )
     if chosen and not missing(plan.runs(), found):
         print(next_command(plan, by_make), end="")
     if summary.stopped:

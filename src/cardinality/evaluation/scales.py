@@ -55,13 +55,15 @@ class Scales:
         found = v2.Resize(side, InterpolationMode(self.interpolation), antialias=True)(image)
         return found if isinstance(found, Tensor) else pil_to_tensor(found)
 
+    def together(self, answers: Answers) -> tuple[tuple[Tensor, ...], Tensor] | str:
+        """One image at its sizes, (1, 3, h, w) each, and its label (1,), or a message.
 
-def collate(answers: Answers) -> tuple[tuple[Tensor, ...], Tensor] | str:
-    """One image at its sizes, (1, 3, h, w) each, and its label (1,), or a message."""
-    (answer,) = answers
-    if isinstance(answer, str):
-        return answer
-    return tuple(view[None] for view in answer[0]), torch.tensor([answer[1]])
+        Images of any shape do not fit into one batch.
+        """
+        (answer,) = answers
+        if isinstance(answer, str):
+            return answer
+        return tuple(view[None] for view in answer[0]), torch.tensor([answer[1]])
 
 
 def parse(text: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """What of an image is looked at, and the stream of it: files in class folders in, bytes out."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -20,6 +20,8 @@ from cardinality.data.streamed import PATIENCE, collate, patiently
 
 Views = Literal["center", "ten", "whole"]
 Interpolation = Literal["bilinear", "bicubic"]
+# Of each image its views and its label; a message in place of one that cannot be read.
+Answers = list[tuple[Any, int] | str]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class Crops:
         """See `transform`."""
         return self.transform()(image)
 
+    def together(self, answers: Answers) -> tuple[Tensor, Tensor] | str:
+        """Views (B, V, 3, crop, crop) and labels (B,) of several images; or the first message."""
+        return collate(answers)
+
     def transform(self) -> v2.Compose:
         """From an image, PIL's or (3, H, W) of uint8, to its views (V, 3, crop, crop) of uint8."""
         # Torchvision's published weights come with just this (its presets.ImageClassification).
@@ -88,11 +94,8 @@ class Looks(Protocol):
     def look(self, image: Image.Image | Tensor) -> Any:
         """From an image, PIL's or (3, H, W) of uint8, to its views."""
 
-
-Answers = list[tuple[Any, int] | str]
-# How views and labels of several images become one batch; a message takes its place.
-Together = Callable[[Answers], tuple[Any, Tensor] | str]
-together: Together = collate
+    def together(self, answers: Answers) -> tuple[Any, Tensor] | str:
+        """Views and labels of several images as one batch; a message takes its place."""
 
 
 class Photographs(Dataset[Any]):
@@ -128,7 +131,6 @@ def stream(
     batch: int,
     workers: int,
     as_trained: bool = False,
-    put_together: Together = together,
 ) -> Iterator[tuple[Any, Tensor]]:
     """Views (B, V, 3, H, W) of uint8 and labels (B,) of every image in order.
 
@@ -138,7 +140,6 @@ def stream(
         batch: B, the last one excepted.
         workers: processes that decode.
         as_trained: see `Photographs`.
-        put_together: how views and labels of several images become one batch.
 
     Raises:
         UnreadableImage: by name, an image that cannot be decoded.
@@ -150,7 +151,7 @@ def stream(
         batch,
         num_workers=found.workers,
         prefetch_factor=found.prefetch if workers else None,
-        collate_fn=put_together,
+        collate_fn=looks.together,
         timeout=PATIENCE if workers else 0,
         multiprocessing_context=context,
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from cardinality.common.errors import one_line
 from cardinality.execution.contract import Compute, Report
+from cardinality.execution.failure import failure_of
 from cardinality.execution.holds import Hold, Holds
 from cardinality.experiment.run import Run
 from cardinality.host.provenance import Place
 from cardinality.results.folder import Results
-from cardinality.results.records import make_record
 from cardinality.training.ends import Lost
 
 
@@ -35,7 +35,7 @@ def attempt(
         hold = Holds(results).take(run.name)
     except OSError as error:  # a full disk: with room again other runs go on
         reason = one_line(error)
-        record = make_record(run, None, [], [], failure=reason)
+        record = failure_of(run, results, reason)
         return Report(run, "failed", reason, record)
     if not isinstance(hold, Hold):
         return Report(run, "taken", f"computed by {hold or 'another process'}")

@@ -21,7 +21,7 @@ class Cluster(Strict):
             which jobs are sent may have something else.
         partition, account, constraint, comment: as Slurm has them.
         time: of a job, such as 24h or 90m; a run that needs more goes on in the next one.
-        gpus: of a run's job; one unless stated where the device is a GPU.
+        gpus: of a run's job, no more than one; one unless stated where the device is a GPU.
         cpus: cores of a run's job.
         memory: of a run's job in GB.
         array: how many jobs run at once at most.
@@ -32,7 +32,7 @@ class Cluster(Strict):
     partition: str | None = None
     account: str | None = None
     time: str = "24h"
-    gpus: int | None = Field(default=None, ge=1, le=1024)
+    gpus: int | None = None
     cpus: int = Field(default=1, ge=1, le=1024)
     memory: int | None = Field(default=None, ge=1, le=100_000)
     constraint: str | None = None
@@ -56,8 +56,11 @@ class Cluster(Strict):
     @field_validator("gpus")
     @classmethod
     def _check_gpus(cls, value: int | None) -> int | None:
-        if value is not None and value > 1:
-            raise ValueError(f"{value}; allowed: 1, since a run is computed by one process")
+        if value not in (None, 1):
+            raise ValueError(
+                f"{value}; allowed: 1, since a run's job is one process; several share a run only"
+                " where one starts them: run --gpus, or srun (docs/scale.md)"
+            )
         return value
 
     @property

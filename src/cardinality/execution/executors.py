@@ -15,13 +15,14 @@ from pathlib import Path
 from signal import SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV
 
 from cardinality.execution.contract import Broken, Compute, Progress, Report
-from cardinality.execution.process import Ready, Stop, Task, on_gpu, serve, torch_on
+from cardinality.execution.failure import failure_of
+from cardinality.execution.process import Halt, Ready, Task, on_gpu, serve, torch_on
 from cardinality.experiment.run import Run
 from cardinality.host import limits
 from cardinality.host.machine import Device, Gpu, Machine
 from cardinality.host.processes import LOST_PEER, how_it_ended, oom_kills, start_shielded
 from cardinality.host.provenance import Place, Provenance
-from cardinality.results.records import make_record
+from cardinality.results.folder import Results
 
 # Workers that may be killed from outside while they start before the grid gives up.
 LOST_STARTS = 3
@@ -209,7 +210,7 @@ class Pool:
             raise Broken(f"the first of the processes that share a run died ({how})")
         if worker.run is not None:
             reason = f"the worker process died ({how})"
-            record = make_record(worker.run, None, [], [], failure=reason)
+            record = failure_of(worker.run, Results(self.folder), reason)
             yield Report(worker.run, "failed", reason, record)
         elif not worker.ready and not self.stopping:
             self.lost_starts += 1
@@ -226,7 +227,7 @@ class Pool:
         if not self.stopping:
             self._start(worker.gpu)
 
-    def _tell(self, worker: Worker, message: Task | Stop) -> None:
+    def _tell(self, worker: Worker, message: Task | Halt) -> None:
         """Tell a worker; that one has died is heard at the next poll."""
         try:
             worker.connection.send(message)
@@ -239,7 +240,7 @@ class Pool:
             self.stopping = True
             for worker in self.workers:
                 if worker.run is not None:
-                    self._tell(worker, Stop())
+                    self._tell(worker, Halt())
 
     def kill(self) -> None:
         """End every worker now, whatever it is doing."""

@@ -20,6 +20,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -150,6 +151,9 @@ class Holds:
         results: of the protocol.
         server: whose times count.
         process: that takes them; by default this one.
+
+    Attributes:
+        guessed: whether the last look had to take this machine's clock for the server's.
     """
 
     def __init__(
@@ -157,9 +161,14 @@ class Holds:
     ) -> None:
         self.results, self.server = results, server or Server()
         self.holder = Holder(process=process or identity(), job=os.environ.get("SLURM_JOB_ID"))
+        self.guessed = False
 
     def look(self, name: str) -> Holder | None:
-        """Who computes a run; nobody if it is free."""
+        """Who computes a run; nobody if it is free.
+
+        Whoever may only read cannot ask for the server's time, and has a guess (`guessed`).
+        """
+        self.guessed = False
         folder = self.results.holds(name)
         numbers = self.server.numbers(folder)
         if not numbers:
@@ -169,6 +178,8 @@ class Holds:
             now = self.server.time(folder)
         except FileNotFoundError:  # the run is done, and its holds were removed
             return None
+        except OSError:  # another's folder, or one that is mounted to be read
+            now, self.guessed = time.time(), True
         return self._holder(folder / str(max(numbers)), now)
 
     def lost(self, name: str) -> bool:

@@ -36,7 +36,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Stop:
+class Halt:
     """The driver asks the run that is under way to end."""
 
 
@@ -75,7 +75,7 @@ class Line:
                 if self.busy:  # there is nobody to compute for
                     os._exit(1)
                 return
-            if isinstance(message, Stop):
+            if isinstance(message, Halt):
                 self.asked_to_stop.set()
             else:
                 self.busy = True

@@ -21,12 +21,12 @@ from cardinality.common.files import read_text, written_aside
 from cardinality.common.notes import note
 from cardinality.execution.cluster import Cluster
 from cardinality.execution.contract import Broken, Progress, Report
+from cardinality.execution.failure import failure_of
 from cardinality.execution.job import BROKEN, Order, compute_one, said_by
 from cardinality.execution.scheduler import LIVE, NAME, largest_array, queue
 from cardinality.experiment.run import Run
 from cardinality.results.folder import Results
 from cardinality.results.progress import Unsound, read_header
-from cardinality.results.records import make_record
 
 # Seconds between two looks at the queue.
 LOOKED = 15.0
@@ -242,7 +242,7 @@ class Slurm:
         if self.lost[name] < LOST:
             return Report(sent.run, "taken", how)
         reason = f"{LOST} jobs were lost; {how}"
-        record = make_record(sent.run, None, [], [], failure=reason)
+        record = failure_of(sent.run, self.results, reason)
         return Report(sent.run, "failed", reason, record)
 
     def _said(self, sent: Sent) -> str:

@@ -11,6 +11,8 @@ from cardinality.results.progress import Unsound, read_header
 
 # In the order in which they are told.
 STATES = ("running", "queued", "stopped", "lost", "failed", "diverged", "unsound", "done")
+# Said of a run's state where its hold's age could not be told by the file server's clock.
+GUESS = "a guess by this machine's clock, since the folder cannot be written to"
 
 
 @dataclass(frozen=True)
@@ -50,12 +52,17 @@ def _state(name: str, results: Results, holds: Holds, jobs: dict[str, str] | Non
     told = "" if job is None else f"job {job}, {(now or 'the queue cannot be asked here').lower()}"
     holder = holds.look(name)
     if holder is not None and now != "PENDING":  # else it was put back, and its lease runs out
-        return State(name, "running", epochs, str(holder))
+        return State(name, "running", epochs, _guess(holds, str(holder)))
     if job is not None and (now is None or now in LIVE):
         return State(name, "queued", epochs, told)
     if job is not None or holds.lost(name):
-        return State(name, "lost", epochs, told)
+        return State(name, "lost", epochs, _guess(holds, told))
     return State(name, "stopped", epochs)
+
+
+def _guess(holds: Holds, told: str) -> str:
+    """What is told of a run, and that it is a guess where it is."""
+    return "; ".join(filter(None, (told, GUESS if holds.guessed else "")))
 
 
 def _epochs(results: Results, name: str) -> int:

@@ -12,6 +12,7 @@ from cardinality.common.errors import one_line
 from cardinality.common.notes import note
 from cardinality.data.store import DataSet, load_images
 from cardinality.execution.contract import Broken, Report
+from cardinality.execution.failure import failure_of
 from cardinality.experiment.datasets import DataSpec
 from cardinality.experiment.run import Run
 from cardinality.host import limits
@@ -69,7 +70,6 @@ def compute(
     results = Results(folder)
     watch, images = _open(run, place)
     trainer: Trainer | None = None
-    sittings: tuple[Sitting, ...] = ()
     try:
         trainer, sittings = begin(run, images, results.checkpoint(run.name), peers)
         sittings = train(trainer, results.checkpoint(run.name), on_step, watch, sittings, check)
@@ -87,34 +87,26 @@ def compute(
         if not peers.first:
             return Report(run, "diverged", str(error))
         check()
-        return _diverged(run, results, trainer, sittings, str(error))
+        return _diverged(run, results, trainer, str(error))
     except Exception as error:  # whatever went wrong in one run must not end the others
         if peers.count > 1:
             told = one_line(error)
             raise Broken(f"process {peers.number + 1} of {peers.count}: {told}") from error
-        return _failed(run, trainer, sittings, error)
+        return _failed(run, results, trainer, error)
 
 
-def _diverged(
-    run: Run,
-    results: Results,
-    trainer: Trainer | None,
-    sittings: tuple[Sitting, ...],
-    reason: str,
-) -> Report:
+def _diverged(run: Run, results: Results, trainer: Trainer | None, reason: str) -> Report:
     """Record a run that diverged; where that cannot be written, it has failed instead."""
-    record, epochs = _failure(run, trainer, sittings, reason, diverged=True)
+    record, epochs = _failure(run, results, trainer, reason, diverged=True)
     try:
         results.write(record, epochs)
         _forget(results, run)  # it would diverge again
     except Exception as error:
-        return _failed(run, trainer, sittings, error)
+        return _failed(run, results, trainer, error)
     return Report(run, "diverged", reason)
 
 
-def _failed(
-    run: Run, trainer: Trainer | None, sittings: tuple[Sitting, ...], error: Exception
-) -> Report:
+def _failed(run: Run, results: Results, trainer: Trainer | None, error: Exception) -> Report:
     """The report of a run that failed: a full disk or another's use of the GPU passes.
 
     So its checkpoint stays for a retry.
@@ -122,7 +114,7 @@ def _failed(
     if os.environ.get("CARDINALITY_DEBUG"):
         traceback.print_exception(error)
     reason = one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-    return Report(run, "failed", reason, *_failure(run, trainer, sittings, reason))
+    return Report(run, "failed", reason, *_failure(run, results, trainer, reason))
 
 
 def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:
@@ -135,17 +127,12 @@ def _open(run: Run, place: Place) -> tuple[Watch, DataSet]:
 
 
 def _failure(
-    run: Run,
-    trainer: Trainer | None,
-    sittings: tuple[Sitting, ...],
-    reason: str,
-    diverged: bool = False,
+    run: Run, results: Results, trainer: Trainer | None, reason: str, diverged: bool = False
 ) -> tuple[Record, Sequence[Epoch]]:
     """The record of a run that failed, and its epochs until then."""
     epochs = [] if trainer is None else trainer.epochs
     identity = None if trainer is None else trainer.identity
-    record = make_record(run, identity, epochs, sittings, failure=reason, diverged=diverged)
-    return record, epochs
+    return failure_of(run, results, reason, identity, epochs, diverged), epochs
 
 
 def begin(

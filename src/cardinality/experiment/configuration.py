@@ -15,7 +15,7 @@ from cardinality.architecture.settings import (
     variant,
 )
 from cardinality.common.errors import UserError
-from cardinality.common.strict import Strict
+from cardinality.common.strict import Strict, first_problem
 from cardinality.experiment.datasets import DataSpec
 from cardinality.host.machine import Device
 
@@ -409,9 +409,8 @@ class Protocol(Strict):
             other = self.model_copy(update={"training": self.training.with_batch(batch)})
             other._check_training()
         except ValueError as error:  # pydantic's is one, with more lines
-            problems = error.errors() if isinstance(error, ValidationError) else [{"msg": error}]
-            message = str(problems[0]["msg"]).removeprefix("Value error, ")
-            raise UserError(f"--batch {batch}: {message}") from None
+            told = first_problem(error) if isinstance(error, ValidationError) else error
+            raise UserError(f"--batch {batch}: {told}") from None
         return other
 
     @model_validator(mode="after")

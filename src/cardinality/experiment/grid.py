@@ -51,7 +51,7 @@ def make_plan(
     if seeds is not None and seeds < 1:
         raise UserError(f"seeds {seeds}: at least 1")
     training = scale.training if batch is None else scale.with_batch(batch).training
-    numerics = _numerics(scale, machine)
+    numerics = numerics_on(machine, scale)
 
     def entry(row: Row, role: str) -> Entry:
         where, depth = _depth(row, role, scale, protocol_path, ablation_path.stem)
@@ -72,8 +72,8 @@ def make_plan(
     return Plan(ablation_path.stem, question, protocol_path.stem, scale, commanded, entries, remark)
 
 
-def _numerics(scale: Protocol, machine: Machine) -> Numerics:
-    """How a machine computes the runs of a scale."""
+def numerics_on(machine: Machine, scale: Protocol) -> Numerics:
+    """How a machine computes the runs of a scale: what the scale leaves open, it decides."""
     threads = scale.numerics.threads
     return Numerics(
         machine.device,

@@ -1,17 +1,37 @@
 """What computing takes: a GPU's driver counts it, and so do many processors (RAPL)."""
 
-import os
-from collections.abc import Iterator
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from cardinality.host.machine import Device
 
 # Linux's powercap: a folder for each processor's package; reading them may need rights.
 POWERCAP = Path("/sys/class/powercap")
+# More watts than a package draws for long: by it a counter of 262 kJ, the usual one, may have begun
+# anew twice after 655 seconds. A checkpoint comes every 600 at most, and each asks.
+MOST_WATTS = 400
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a counter has come to.
+
+    Attributes:
+        counter: which.
+        microjoules: since some moment.
+        begins_anew: at how many it does; none where it never does.
+    """
+
+    counter: str
+    microjoules: int
+    begins_anew: int | None = None
 
 
 class Meter:
     """Counts joules from its start on, where the machine says them.
+
+    A processor's counter begins anew within the hour, so it has to be asked (`joules`) more often.
 
     Args:
         device: what computes.
@@ -20,7 +40,8 @@ class Meter:
 
     def __init__(self, device: Device, share: float) -> None:
         self.device, self.share = device, share
-        self.start = self._read()
+        self.microjoules: int | None = 0
+        self.asked, self.counts = time.monotonic(), self._read()
 
     @property
     def source(self) -> str:
@@ -30,34 +51,56 @@ class Meter:
         return f"RAPL, {self.share:.2g} of the processor's packages"
 
     def joules(self) -> float | None:
-        """Since the start; nothing where nobody counts, or the counter has begun anew."""
-        end = self._read()
-        if self.start is None or end is None or end < self.start:
+        """Since the start; nothing where nobody counts, or a counter may have begun anew unseen."""
+        before, asked = self.counts, self.asked
+        self.asked, self.counts = time.monotonic(), self._read()
+        used = _between(before, self.counts, self.asked - asked)
+        if used is None or self.microjoules is None:  # what was missed once is missing from then on
+            self.microjoules = None
             return None
-        return (end - self.start) * (self.share if self.device == "cpu" else 1)
+        self.microjoules += used
+        return self.microjoules / 1e6 * (self.share if self.device == "cpu" else 1)
 
-    def _read(self) -> float | None:
+    def _read(self) -> list[Count]:
         return _gpu() if self.device == "cuda" else _packages()
 
 
-def _packages() -> float | None:
-    """Joules of all of this machine's packages since some moment."""
-    try:
-        counted = [int(path.read_text(encoding="utf-8")) for path in _counters()]
-    except (OSError, ValueError):
+def _between(before: list[Count], after: list[Count], seconds: float) -> int | None:
+    """Microjoules between two times that the same counters were read, if that can be known."""
+    if not before or [one.counter for one in before] != [one.counter for one in after]:
         return None
-    return sum(counted) / 1e6 if counted else None
+    used = 0
+    for first, last in zip(before, after, strict=True):
+        more = last.microjoules - first.microjoules
+        if last.begins_anew is not None:
+            if seconds * MOST_WATTS * 1e6 > last.begins_anew:
+                return None
+            more %= last.begins_anew
+        if more < 0:
+            return None
+        used += more
+    return used
 
 
-def _counters() -> Iterator[Path]:
-    for folder in sorted(POWERCAP.glob("intel-rapl:*")):
-        # intel-rapl:0 is a package, intel-rapl:0:1 a part of it.
-        if folder.name.count(":") == 1 and os.access(folder / "energy_uj", os.R_OK):
-            yield folder / "energy_uj"
+def _packages() -> list[Count]:
+    """What all of this machine's packages have come to; nothing where one may not be read."""
+    try:
+        return [
+            Count(
+                folder.name,
+                int((folder / "energy_uj").read_text(encoding="ascii")),
+                int((folder / "max_energy_range_uj").read_text(encoding="ascii")),
+            )
+            for folder in sorted(POWERCAP.glob("intel-rapl:*"))
+            # intel-rapl:0 is a package, intel-rapl:0:1 a part of it; psys is the whole machine.
+            if (folder / "name").read_text(encoding="ascii").startswith("package")
+        ]
+    except (OSError, ValueError):
+        return []
 
 
-def _gpu() -> float | None:
-    """Joules of the GPU that this process computes on, since its driver was loaded."""
+def _gpu() -> list[Count]:
+    """What the GPU that this process computes on has come to, since its driver was loaded."""
     import pynvml
     import torch
 
@@ -65,6 +108,6 @@ def _gpu() -> float | None:
         pynvml.nvmlInit()
         uuid = f"GPU-{torch.cuda.get_device_properties(torch.cuda.current_device()).uuid}"
         handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        return pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
+        return [Count(uuid, 1000 * pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))]
     except pynvml.NVMLError:  # a slice has no counter of its own, and old GPUs have none
-        return None
+        return []

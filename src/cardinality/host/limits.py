@@ -20,14 +20,14 @@ _sharers = 1
 def cores() -> int:
     """CPU cores that this process may use: those it is bound to, and its containers' share."""
     bound = len(os.sched_getaffinity(0))
-    shares = [share for share in map(_share, _folders("cpu")) if share is not None]
+    shares = [share for share in map(_share, groups_of("cpu")) if share is not None]
     return max(1, min([bound, *(int(share) for share in shares)]))
 
 
 def memory() -> int:
     """Bytes that may still be taken without anything being ended for it."""
     left = [psutil.virtual_memory().available]
-    left += [room for room in map(_room, _folders("memory")) if room is not None]
+    left += [room for room in map(_room, groups_of("memory")) if room is not None]
     return max(0, min(left))
 
 
@@ -50,7 +50,7 @@ def shared_memory() -> int | None:
     return min(free, total // _sharers)
 
 
-def _folders(controller: str) -> Iterator[Path]:
+def groups_of(controller: str) -> Iterator[Path]:
     """The folders of this process's control groups, from its own up; each limits those below."""
     text = _read(PROCESS) or ""
     for line in text.splitlines():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cardinality.common.errors import UserError
 from cardinality.common.strict import Strict
+from cardinality.host.limits import groups_of
 
 # A socket's path has 107 bytes, of which multiprocessing's names take /pymp-xxxxxxxx/listener-...
 LONGEST_TMPDIR = 107 - len("/pymp-xxxxxxxx/listener-xxxxxxxx")
@@ -25,9 +26,8 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # The status of a process that has given up one that shared its run.
 LOST_PEER = 69
 
-# Where Linux counts the processes that it has ended for want of memory, the nearest count first:
-# of the control group (version 2, version 1), of the machine.
-CGROUP, CGROUPS, MACHINE = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"), Path("/proc/vmstat")
+# Where Linux counts the processes that it has ended for want of memory, on the whole machine.
+MACHINE = Path("/proc/vmstat")
 
 
 def start_shielded(process: BaseProcess) -> None:
@@ -99,10 +99,10 @@ def how_it_ended(code: int | None) -> str:
 
 def oom_kills() -> int | None:
     """How many processes Linux has ended for want of memory so far, by the nearest count."""
-    for path, key in _counters():
+    for path in _counters():
         try:
             lines = (line.split() for line in path.read_text(encoding="utf-8").splitlines())
-            found = next((int(line[1]) for line in lines if line[0] == key), None)
+            found = next((int(line[1]) for line in lines if line[0] == "oom_kill"), None)
         except (OSError, ValueError, IndexError):
             continue
         if found is not None:
@@ -110,23 +110,12 @@ def oom_kills() -> int | None:
     return None
 
 
-def _counters() -> Iterator[tuple[Path, str]]:
-    """Files and the key in them, the nearest first."""
-    try:
-        groups = [line.split(":", 2) for line in CGROUP.read_text(encoding="utf-8").splitlines()]
-    except OSError:
-        groups = []
-    for _, controllers, path in (group for group in groups if len(group) == 3):
-        if controllers == "":
-            root, name = CGROUPS, "memory.events"
-        elif "memory" in controllers.split(","):
-            root, name = CGROUPS / "memory", "memory.oom_control"
-        else:
-            continue
-        # In a container the group's own folder may be what is mounted.
-        yield root / path.lstrip("/") / name, "oom_kill"
-        yield root / name, "oom_kill"
-    yield MACHINE, "oom_kill"
+def _counters() -> Iterator[Path]:
+    """Files with a count: of this process's control groups, its own first, then the machine's."""
+    for folder in groups_of("memory"):
+        yield folder / "memory.events"  # version 2
+        yield folder / "memory.oom_control"  # version 1
+    yield MACHINE
 
 
 class Identity(Strict):

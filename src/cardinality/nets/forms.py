@@ -125,15 +125,33 @@ def convert(net: ResNeXt, form: Form) -> ResNeXt:
     """A copy of a net with every bottleneck in form (a) or (b).
 
     Raises:
-        ValueError: the net has other blocks than `Bottleneck`.
+        ValueError: the net has other blocks than `Bottleneck`, squeeze-and-excitation, or layers in
+            which others were put, such as a run's faster ones or ghost batch norm.
     """
     net = copy.deepcopy(net)
     for stage in (net.layer1, net.layer2, net.layer3, net.layer4):
         for name, block in list(stage.named_children()):
-            if not isinstance(block, Bottleneck):
-                raise ValueError(f"{type(block).__name__}: only Bottleneck has forms (a) and (b)")
-            setattr(stage, name, SplitBottleneck(block, form))
+            setattr(stage, name, SplitBottleneck(_plain(block), form))
     return net
+
+
+def _plain(block: nn.Module) -> Bottleneck:
+    """A block, if it is one of Fig. 3 and no more.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(block, Bottleneck):
+        raise ValueError(f"{type(block).__name__}: only Bottleneck has forms (a) and (b)")
+    if block.se is not None:
+        raise ValueError("squeeze: a block with squeeze-and-excitation has no forms (a) and (b)")
+    for name in (*DIMENSION, "bn3"):
+        layer = block.get_submodule(name)
+        if type(layer) not in (Convolution, nn.BatchNorm2d):
+            raise ValueError(
+                f"{name}: is a {type(layer).__name__}; forms (a) and (b) are made of a net as built"
+            )
+    return block
 
 
 def as_form_c(net: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

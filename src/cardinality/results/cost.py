@@ -64,11 +64,12 @@ class Known(Strict):
     source: str
 
     def rate(self, setting: Setting, depth: int) -> tuple[float, Basis]:
-        """Multiply-adds a second for a setting, and what that is known from."""
+        """Multiply-adds a second for a setting, and what that is known from: the nearest depth."""
         rates = sorted((one.setting.cardinality, one.rate) for one in self.measured)
-        for one in self.measured:
-            if one.setting == setting:
-                return one.rate, "measured" if one.depth == depth else "as another depth"
+        same = [one for one in self.measured if one.setting == setting]
+        if same:
+            nearest = min(same, key=lambda one: abs(one.depth - depth))
+            return nearest.rate, "measured" if nearest.depth == depth else "as another depth"
         wanted = setting.cardinality
         if not rates[0][0] <= wanted <= rates[-1][0]:
             return min(rates, key=lambda known: abs(math.log(known[0] / wanted)))[1], (

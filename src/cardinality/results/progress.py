@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from cardinality.common.errors import UserError
 from cardinality.common.files import look, written_aside
 from cardinality.common.strict import Strict
 from cardinality.data.images import Identity, Kind
-from cardinality.results.records import Checksum, Sitting
+from cardinality.results.records import Checksum, Sitting, check_order
 
 LARGEST_HEADER = 1_000_000  # bytes
 LARGEST = 2**35  # of the whole; ten times those of the largest nets of the paper
@@ -46,6 +46,11 @@ class Header(Strict):
     part: float = Field(default=0.0, ge=0, le=1)
     sittings: tuple[Sitting, ...]
     sha256: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "Header":
+        check_order(self.sittings)
+        return self
 
     @property
     def identity(self) -> Identity:

@@ -87,6 +87,9 @@ class Sitting(Strict):
             of a GPU's tensors.
         energy: between the two, where the machine says it; a CPU's package divided by the runs
             side by side.
+
+    Of several processes that share a run (``processes``) the first is measured: CPU seconds, memory
+    and energy are its own and its GPU's.
     """
 
     machine: str
@@ -121,6 +124,18 @@ class Sitting(Strict):
     def passes(self) -> float:
         """How many epochs it computed, as parts."""
         return self.last_epoch - self.first_epoch + 1 if self.epochs is None else self.epochs
+
+
+def check_order(sittings: Sequence[Sitting]) -> None:
+    """See that each sitting begins with the epoch after the last, or goes on inside that.
+
+    Raises:
+        ValueError: one does not.
+    """
+    ends = (0, *(sitting.last_epoch for sitting in sittings))
+    for last, sitting in zip(ends, sittings, strict=False):
+        if sitting.first_epoch not in (last + 1, last or 1):
+            raise ValueError(f"sittings: one begins with epoch {sitting.first_epoch}, after {last}")
 
 
 class _Part(BaseModel):
@@ -180,7 +195,7 @@ class Record(Strict):
         correct_checksum: of the file that says which images the last epoch got right.
         weights_checksum: of the finished net's weights.
         seconds: of training and evaluation, over all sittings.
-        sittings: in their order; none where the run failed before its first epoch was kept.
+        sittings: in their order; none where the run failed before any of it was kept.
         finished: when, in UTC.
     """
 
@@ -210,13 +225,7 @@ class Record(Strict):
             raise ValueError("failure: stands in every record that is not done, and in no other")
         if self.status == "done" and not (self.sittings and self.data_checksum):
             raise ValueError("sittings, data_checksum: a record that is done has them")
-        # One begins with the epoch after the last, or goes on inside that.
-        ends = (0, *(sitting.last_epoch for sitting in self.sittings))
-        for last, sitting in zip(ends, self.sittings, strict=False):
-            if sitting.first_epoch not in (last + 1, last or 1):
-                raise ValueError(
-                    f"sittings: one begins with epoch {sitting.first_epoch}, after {last}"
-                )
+        check_order(self.sittings)
         try:
             _Configuration.model_validate_json(json.dumps(self.configuration))
         except ValidationError as error:

@@ -59,7 +59,6 @@ HARMLESS = (
         for kind in ("", "Pure")
         for system in ("", "Posix", "Windows")
     ),
-    "pathlib.PurePath",
     *(f"pathlib._local.{system}Path" for system in ("", "Posix", "Windows")),
     *(
         f"numpy.{core}.multiarray.{name}"

@@ -6,7 +6,8 @@ from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
-from cardinality.experiment.run import Numerics, Run
+from cardinality.experiment.grid import numerics_on
+from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine, detect
 from cardinality.report.pages.charts.by_epoch import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
@@ -37,13 +38,7 @@ def progress_of(gathered: Gathered) -> Progress:
 
 def _runs(table: TableRead, machine: Machine) -> list[Run]:
     """A table's runs as they are named on this machine, and as they are recorded."""
-    numerics = table.plan.protocol.numerics  # as the protocol states them, resolved as for a run
-    here = Numerics(
-        machine.device,
-        machine.resolve(numerics.precision),
-        numerics.threads,
-        fused=machine.kernel and numerics.threads == 1,
-    )
+    here = numerics_on(machine, table.plan.protocol)
     return [*table.plan.runs(), *table.plan.with_numerics(here).runs()]
 
 
