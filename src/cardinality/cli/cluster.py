@@ -127,7 +127,7 @@ def status_command(
                     f"{one.state:8}  {terminal(one.name)}  {epochs}  {terminal(one.note)}".rstrip()
                 )
         told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-        print(f"{name}: {told or 'nothing yet'}", flush=True)
+        print(f"{terminal(name)}: {told or 'nothing yet'}", flush=True)
         if not watch or not counts["running"] + counts["queued"]:
             return
         time.sleep(AGAIN)

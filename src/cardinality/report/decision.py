@@ -8,6 +8,7 @@ from cardinality.analysis.claims import claims_of
 from cardinality.analysis.ledger import analyse
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common.errors import UserError
+from cardinality.common.text import Markdown, code, markdown
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.judged import judge_plans, plans_of
 from cardinality.report.recorded import as_recorded
@@ -41,7 +42,7 @@ def decided(plan: Plan, results: Results) -> str:
 
 
 def _single(verdict: Verdict, protocol: str) -> str:
-    evidence, text = verdict.evidence, verdict.text.strip().rstrip(".")
+    evidence, text = verdict.evidence, markdown(verdict.text.strip().rstrip("."))
     verb = {
         "supported": "the runs support that",
         "contradicted": "the runs contradict that",
@@ -60,10 +61,10 @@ def _single(verdict: Verdict, protocol: str) -> str:
         ).replace("= <", "<")
     to_go = f"{verdict.unfinished} run{'s'[: verdict.unfinished != 1]} to go"
     state = "final" if verdict.final else f"interim, {to_go}"
-    return (
+    return Markdown(
         f"**What this decides: {verb} {lowered}**{figures}, at {100 * verdict.level:g} %; {state}."
         " Nothing else here is decided;"
-        f" `cardinality claims --protocol {protocol}` has the figures."
+        f" {code(f'cardinality claims --protocol {protocol}')} has the figures."
     )
 
 
@@ -125,15 +126,15 @@ def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
         of_these = [verdict.claim for verdict in verdicts if verdict.decision == decision]
         # A long list of what is open says less than its number.
         shown = decision != "undecided" or len(of_these) <= FEW
-        named = f" ({', '.join(of_these)})" if of_these and shown else ""
+        named = f" ({', '.join(map(markdown, of_these))})" if of_these and shown else ""
         end = " undecided" if decision == "undecided" else ""
         parts.append(f"{verb} {len(of_these) or 'none'}{end}{named}")
     absent = sum(verdict.decision == "not run" for verdict in verdicts)
     unfinished = sum(not verdict.final for verdict in verdicts)
     state = "final" if not unfinished else f"interim: stated runs of {unfinished} have not ended"
-    return (
+    return Markdown(
         f"What this decides: of the {len(verdicts)} claim{'s'[: len(verdicts) > 1]}"
         f" about this table {', '.join(parts)}{f', and {absent} are not run' if absent else ''}"
         f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
-        f" here is decided; `cardinality claims --protocol {protocol}` has the figures."
+        f" here is decided; {code(f'cardinality claims --protocol {protocol}')} has the figures."
     )

@@ -3,6 +3,7 @@
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.planning import Why
 from cardinality.analysis.verdicts import Verdict
+from cardinality.common.text import Markdown
 from cardinality.report.wording import DASH, number, probability, signed
 
 DOUBLING = "points a doubling of C"
@@ -34,9 +35,9 @@ def verdict_text(verdict: Verdict) -> str:
         return "not run"
     if verdict.state == "interim":
         left = f"{verdict.unfinished} run{'s'[: verdict.unfinished > 1]} to go"
-        return f"*{verdict.decision}? interim, {left}{late}*"
+        return Markdown(f"*{verdict.decision}? interim, {left}{late}*")
     given = " (as given)" if verdict.state == "as given" else ""
-    return f"**{verdict.decision}**{given}{late}"
+    return Markdown(f"**{verdict.decision}**{given}{late}")
 
 
 def settled(decision: str, count: int, final: int) -> str:
@@ -68,4 +69,4 @@ def short(verdict: Verdict) -> str:
     if verdict.links and not evidence.pairs:
         begun = sum(link.evidence.pairs > 0 for link in verdict.links)
         shown = f"{begun} of its {len(verdict.links)} comparisons begun"
-    return f"{mark}{verdict.decision}{interim}{late}{mark}: {shown}"
+    return Markdown(f"{mark}{verdict.decision}{interim}{late}{mark}: {shown}")
