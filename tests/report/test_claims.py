@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cardinality.common.text import Markdown
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Run
@@ -392,7 +393,9 @@ def test_latex_is_escaped() -> None:
     assert escape("50 % of $5_a & {#x}~^") == (
         r"50 \% of \$5\_a \& \{\#x\}\textasciitilde{}\textasciicircum{}"
     )
-    assert escape("**bold**, `code`, --protocol, 2*3*4") == "bold, code, -{}-protocol, 2*3*4"
+    assert (
+        escape(Markdown("**bold**, `code`, --protocol, 2*3*4")) == "bold, code, -{}-protocol, 2*3*4"
+    )
     assert escape("−1.2 ± 0.5 Δ ×") == r"$-$1.2 $\pm$ 0.5 $\Delta$ $\times$"
 
 

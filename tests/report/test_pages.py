@@ -25,7 +25,6 @@ from cardinality.report.judged import judge_protocol
 from cardinality.report.pages.content import overview_of, page_of
 from cardinality.report.pages.figures import ticks
 from cardinality.report.pages.gathered import gather
-from cardinality.report.pages.markdown_page import code, plain
 from cardinality.report.pages.serve import make_server
 from cardinality.report.pages.shapes import ClaimLine, Interval
 from cardinality.report.pages.wording import interval, seeds, state
@@ -323,7 +322,6 @@ def test_seeds_and_intervals_in_words() -> None:
     assert seeds((1, 3)) == "1, 3"
     assert interval(Interval(-0.04, -0.26, 0.3, 5)) == "0.0 [−0.3, +0.3]"
     assert interval(Interval(1.25, None, None, 1), 2) == "+1.25"
-    assert plain("a | <b>\n# *c*") == "a \\| &lt;b&gt; \\# \\*c\\*"
 
 
 @pytest.mark.parametrize(
@@ -534,8 +532,6 @@ def test_a_strangers_label_ends_no_quote_of_a_printed_command(
     report = (results / "made/report.md").read_text()
     assert "--only 1x64d-depth11-squeeze --depth base" in report
     assert "touch PWNED" not in re.sub(r"^\|.*", "", report, flags=re.MULTILINE)
-    assert code("a '`; b; `' c") == "`` a '`; b; `' c ``"
-    assert code("a b") == "`a b`"
 
 
 def test_a_wrong_file_of_the_asked_scale_is_said_once_and_stops_no_page(

@@ -22,7 +22,7 @@ COLUMNS = f"{', '.join(REQUIRED)}, and if you like {', '.join(OPTIONAL)}"
 ROLES = ("base", "deep", "double")
 WORDS = (*ROLES, "residual")
 DIVERGED = "diverged"
-LONGEST = 100  # characters of a value
+LONGEST = 100  # characters of a value or of a heading
 MOST_NETS = 200  # by setting, depth and shortcuts
 # Python's float() takes 2_7 and the digits of other scripts as well.
 PLAIN = re.compile(r"[0-9]{0,18}\.?[0-9]{1,18}([eE][-+]?[0-9]{1,3})?|[0-9]{1,18}\.")
@@ -69,7 +69,14 @@ def parse(text: str, name: str) -> Given:
     Raises:
         UserError: in one line, what is missing, stands twice or is no number, and what is allowed.
     """
-    (_, stated), *rows = _read(text, name) or [(1, [])]
+    everything = _read(text, name) or [(1, [])]
+    for number, values in everything:
+        longest = max(map(len, values), default=0)
+        if longest > LONGEST:
+            raise UserError(
+                f"{name}: line {number}: a value of {longest} characters; allowed: {LONGEST}"
+            )
+    (_, stated), *rows = everything
     heading = [column.casefold() for column in stated]
     _check_heading(heading, name)
     for number, values in rows:
@@ -77,11 +84,6 @@ def parse(text: str, name: str) -> Given:
             raise UserError(
                 f"{name}: line {number}: {len(values)} values; allowed: {len(heading)}, as in the"
                 " heading"
-            )
-        longest = max(map(len, values))
-        if longest > LONGEST:
-            raise UserError(
-                f"{name}: line {number}: a value of {longest} characters; allowed: {LONGEST}"
             )
     lines = [
         _line(dict(zip(heading, values, strict=True)), number, name) for number, values in rows

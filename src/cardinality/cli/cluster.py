@@ -129,7 +129,7 @@ def status_command(
                 )
         told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         nothing = f"nothing yet{'' if root.is_dir() else f' (no such folder: {line(str(root))})'}"
-        print(f"{name}: {told or nothing}", flush=True)
+        print(f"{terminal(name)}: {told or nothing}", flush=True)
         if not watch or not counts["running"] + counts["queued"]:
             return
         time.sleep(AGAIN)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cardinality.cli.options import refuse, results_root
 from cardinality.common.errors import UserError
+from cardinality.common.text import terminal
 from cardinality.common.workspace import names
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def show_costs(
     )
     headings = ("run", "hours", "kWh at most", "price", "took, hours", "rate")
     print(tabulate(lines, headings, disable_numparse=True, colalign=("left", *["right"] * 4)))
-    print(f"\n{machine.name} in {machine.precision}, one run after the other. {machine.source};")
+    whose = terminal(
+        f"{machine.name} in {machine.precision}, one run after the other. {machine.source};"
+    )
+    print(f"\n{whose}")
     print("where a setting was not measured its rate is interpolated over log C.")
 
 

@@ -10,6 +10,7 @@ import typer
 from cardinality.cli.options import FormatOption, ResultsOption, refuse, results_root, shown_path
 from cardinality.common.errors import UserError
 from cardinality.common.notes import note
+from cardinality.common.text import terminal
 
 if TYPE_CHECKING:
     from cardinality.report.judged import Judged
@@ -158,4 +159,4 @@ def _wrote(files: Sequence[Path], as_json: bool) -> None:
     """Name the files; what is read by a program is not mixed with that."""
     if not as_json:
         for file in files:
-            print(f"wrote {file}")
+            print(f"wrote {terminal(file)}")

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 import typer
 
 from cardinality.common.errors import UserError
+from cardinality.common.text import terminal
 from cardinality.common.workspace import workspace
 
 FormatName = Literal["markdown", "latex"]
@@ -155,10 +156,10 @@ def results_root(given: Path | None) -> Path:
     return folder
 
 
-def shown_path(path: Path) -> Path:
-    """A path as a reader in this folder would write it."""
+def shown_path(path: Path) -> str:
+    """A path as a reader in this folder would write it, and as a terminal may have it."""
     whole, here = path.resolve(), Path.cwd()
-    return whole.relative_to(here) if whole.is_relative_to(here) else whole
+    return terminal(whole.relative_to(here) if whole.is_relative_to(here) else whole)
 
 
 def parse_duration(text: str) -> float:

@@ -6,13 +6,25 @@ reads it sees what that is; it never moves a cursor, opens a tag or computes a c
 
 import html
 import re
+from urllib.parse import quote
 
 # An error is one line of fewer than so many characters.
 LONGEST = 480
 # What begins a formula in spreadsheets.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-# What Markdown makes of these begins code, a link or the next cell.
-MARKED = str.maketrans({"|": "\\|", "`": "&#96;", "[": "&#91;", "]": "&#93;"})
+# What Markdown makes of these begins a tag, code, a link, the next cell, emphasis or a heading; but
+# not of _ inside a word, of < before a space, as in p < 0.01, or of a backslash before a letter.
+MARKED = re.compile(r"[&>|`\[\]*~]|<(?! )|(?<![^\W_])_|_(?![^\W_])|(?<!\S)#|\\(?![^\W_])")
+
+
+class Markdown(str):
+    """Text that is Markdown on purpose; `markdown` leaves it as it is.
+
+    What others wrote stands in it by `markdown`, `code` or `link`. A sum, a join or an f-string of
+    it is a plain text again, until somebody says otherwise.
+    """
+
+    __slots__ = ()
 
 
 def terminal(text: object) -> str:
@@ -34,9 +46,31 @@ def line(text: object, length: int = LONGEST) -> str:
     return f"{whole[: length - 5 - tail]} ... {whole[len(whole) - tail :]}"
 
 
-def markdown(text: object) -> str:
-    """As a cell, a heading or a sentence of Markdown, where HTML would count as well."""
-    return html.escape(terminal(text), quote=False).translate(MARKED)
+def markdown(text: object) -> Markdown:
+    """As a cell, a heading or a sentence of Markdown, where HTML would count as well.
+
+    Marks become entities, which mean their letter wherever they stand: no backslash before one
+    undoes it. What is `Markdown` already stays, so it harms nobody to ask twice.
+    """
+    if isinstance(text, Markdown):
+        return text
+    return Markdown(MARKED.sub(_entity, terminal(text)))
+
+
+def code(text: object) -> Markdown:
+    """A command or a name as code of Markdown, between more marks than it has itself.
+
+    Nothing in it is replaced by a quote: a command that is quoted for a shell stays quoted.
+    """
+    plain = terminal(text).replace("|", "\\|")
+    own = max(map(len, re.findall("`+", plain)), default=0)
+    fence, pad = "`" * (own + 1), " " if own else ""
+    return Markdown(f"{fence}{pad}{plain}{pad}{fence}")
+
+
+def link(text: object, address: str) -> Markdown:
+    """A link of Markdown to a file beside the page."""
+    return Markdown(f"[{markdown(text)}]({quote(address)})")
 
 
 def csv(text: object) -> str:
@@ -55,6 +89,11 @@ def file_name(text: str, longest: int = 100) -> str:
 def plural(count: int, what: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _entity(found: re.Match[str]) -> str:
+    named = html.escape(found[0], quote=False)
+    return f"&#{ord(found[0])};" if named == found[0] else named
 
 
 def _spelt(letter: str) -> str:

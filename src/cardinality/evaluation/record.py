@@ -212,10 +212,10 @@ def page(records: list[Evaluation]) -> str:
         return f"{value:.2f} ({bounds[0]:.2f} to {bounds[1]:.2f})"
 
     rows = {
-        "weights": [text.markdown(_named(record)) for record in records],
+        "weights": [_named(record) for record in records],
         "setting": [_net(record) for record in records],
         "depth": [str(record.depth) for record in records],
-        "data": [text.markdown(record.data) for record in records],
+        "data": [record.data for record in records],
         "n": [f"{record.images:,}" for record in records],
         "classes": [f"{record.among or record.classes:,}-way" for record in records],
         "resize, crop, views": [

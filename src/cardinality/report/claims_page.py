@@ -9,7 +9,7 @@ from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.images import ImageEffect, Interval
 from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
-from cardinality.common.text import plural
+from cardinality.common.text import Markdown, code, link, markdown, plural
 from cardinality.report.bits import agreements, words
 from cardinality.report.claims_parts import (
     Part,
@@ -45,7 +45,7 @@ def columns(verdicts: Sequence[Verdict]) -> Columns:
         shown = effect_text(evidence.effect)
         lines.append(
             {
-                "claim": f"`{verdict.claim}`: {verdict.text}",
+                "claim": _named(verdict),
                 "verdict": verdict_text(verdict),
                 "effect ± interval, points": shown + (unit if shown != DASH else ""),
                 "pairs": str(evidence.pairs),
@@ -57,12 +57,17 @@ def columns(verdicts: Sequence[Verdict]) -> Columns:
     return columns_of(lines)
 
 
+def _named(verdict: Verdict) -> Markdown:
+    return Markdown(f"{code(verdict.claim)}: {markdown(verdict.text)}")
+
+
 def page(judged: Judged) -> str:
     """The whole page of one protocol."""
-    title = f"# The claims, and what `{judged.name}` says of them"
+    title = f"# The claims, and what {code(judged.name)} says of them"
+    scale = markdown(judged.plans[0].protocol.title)
     if not judged.verdicts:
         nothing = "No claim is judged at this scale."
-        return f"{title}\n\n{judged.plans[0].protocol.title}. {nothing}\n"
+        return f"{title}\n\n{scale}. {nothing}\n"
     final = by_decision([verdict for verdict in judged.verdicts if verdict.final])
     counts = ", ".join(
         f"{count} {each}" + (f" ({words})" if words else "")
@@ -73,7 +78,7 @@ def page(judged: Judged) -> str:
     state = "Final." if judged.final else f"**{still}**"
     blocks = [
         title,
-        f"{judged.plans[0].protocol.title}. {state} {counts}.",
+        f"{scale}. {state} {counts}.",
         "\n".join(f"- {line}" for line in _reading(judged)),
     ]
     for table in dict.fromkeys(verdict.table for verdict in judged.verdicts):
@@ -114,23 +119,23 @@ def _reading(judged: Judged) -> list[str]:
 
 def _files(judged: Judged) -> str:
     names = dict.fromkeys(claim.of or "claims" for claim in judged.claims.claims)
-    return " and ".join(f"paper_tables/{name}.yaml" for name in names)
+    return " and ".join(f"paper_tables/{markdown(name)}.yaml" for name in names)
 
 
 def _section(judged: Judged, table: str) -> list[str]:
     verdicts = [verdict for verdict in judged.verdicts if verdict.table == table]
-    blocks = [f"## {table}", to_markdown(columns(verdicts))]
+    blocks = [f"## {markdown(table)}", to_markdown(columns(verdicts))]
     lines = [line for verdict in verdicts for line in remarks(judged, verdict)]
     return [*blocks, "\n".join(f"- {line}" for line in lines), *_would_decide(judged, table)]
 
 
 def remarks(judged: Judged, verdict: Verdict) -> list[str]:
     """What must be said beside a verdict: links, what is left out, what would decide."""
-    name, effect = f"`{verdict.claim}`", verdict.evidence.effect
+    name, effect = code(verdict.claim), verdict.evidence.effect
     lines = []
     if any(link.evidence.effect.over for link in verdict.links):
         links = (
-            f"{words(link.first)}{between(verdict)}{words(link.second)}"
+            f"{markdown(words(link.first))}{between(verdict)}{markdown(words(link.second))}"
             f" {effect_text(link.evidence.effect)} ({link.evidence.pairs})"
             for link in verdict.links
         )
@@ -175,7 +180,7 @@ def needed_line(needed: Needed, claim: str) -> dict[str, str]:
     """How many seeds something needs, with which deviation, and whose that is."""
     known = needed.spread
     return {
-        "claim": f"`{claim}`",
+        "claim": code(claim),
         "effect to find, points": DASH if needed.effect is None else number(needed.effect, 2),
         "deviation": DASH if known is None else number(known.upper, 2),
         "whose": DASH if known is None else f"{known.whose} (degrees of freedom: {known.degrees})",
@@ -210,11 +215,12 @@ def _image_line(part: Part, found: ImageEffect) -> dict[str, str]:
             return DASH
         return f"{signed(interval.low, 2)} to {signed(interval.high, 2)}"
 
+    label = f", {markdown(part.label)}" if part.link else ""
     drawn = f"{found.images:,} images"
     if found.units != found.images:
         drawn = f"{found.units:,} sources of {drawn}"
     return {
-        "claim": f"`{part.verdict.claim}`" + (f", {part.label}" if part.link else ""),
+        "claim": Markdown(code(part.verdict.claim) + label),
         "effect": signed(found.mean, 2) + (" a doubling" if len(part.contrast or ()) > 4 else ""),
         "over seeds": ends(found.over_seeds),
         "over images": ends(found.over_images),
@@ -249,7 +255,7 @@ def overview(everything: Sequence[Judged]) -> str:
     lines = overview_lines(everything)
     nothing = "No claim is judged at any of these scales."
     blocks.append(to_markdown(columns_of(lines)) if lines else nothing)
-    links = (f"[{judged.name}]({judged.name}/claims.md)" for judged in everything)
+    links = (link(judged.name, f"{judged.name}/claims.md") for judged in everything)
     blocks.append(f"Each with its p values, links and intervals: {', '.join(links)}.")
     return "\n\n".join(blocks) + "\n"
 
@@ -264,7 +270,7 @@ def overview_lines(everything: Sequence[Judged]) -> list[dict[str, str]]:
     lines = []
     for verdict in asked.values():
         line = {
-            "claim": f"`{verdict.claim}`: {verdict.text}",
+            "claim": _named(verdict),
             "paper": DASH if verdict.evidence.paper is None else signed(verdict.evidence.paper, 2),
         }
         for name, verdicts in by_scale.items():

@@ -8,7 +8,7 @@ from cardinality.analysis.claims import claims_of
 from cardinality.analysis.ledger import analyse
 from cardinality.analysis.verdicts import Verdict
 from cardinality.common.errors import UserError
-from cardinality.common.text import plural
+from cardinality.common.text import Markdown, code, markdown, plural
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.judged import judge_plans, plans_of
 from cardinality.report.recorded import as_recorded
@@ -47,7 +47,7 @@ def decided(plan: Plan, results: Results) -> str:
 
 
 def _single(verdict: Verdict, protocol: str) -> str:
-    evidence, text = verdict.evidence, verdict.text.strip().rstrip(".")
+    evidence, text = verdict.evidence, markdown(verdict.text.strip().rstrip("."))
     verb = {
         "supported": "the runs support that",
         "contradicted": "the runs contradict that",
@@ -67,10 +67,10 @@ def _single(verdict: Verdict, protocol: str) -> str:
     state = "final" if verdict.final else f"interim, {plural(verdict.unfinished, 'run')} to go"
     if verdict.waiting:
         state += f", but {MAY_STILL.format(plural(verdict.waiting, 'claim'))}"
-    return (
+    return Markdown(
         f"**What this decides: {verb} {lowered}**{figures}, at {100 * verdict.level:g} %; {state}."
         " Nothing else here is decided;"
-        f" `cardinality claims --protocol {protocol}` has the figures."
+        f" {code(f'cardinality claims --protocol {protocol}')} has the figures."
     )
 
 
@@ -141,10 +141,10 @@ def _sentence(verdicts: Sequence[Verdict], protocol: str) -> str:
     waiting = max(verdict.waiting for verdict in verdicts)
     if waiting and not unfinished:
         state += f", but {MAY_STILL.format(plural(waiting, 'claim'))}"
-    return (
+    return Markdown(
         f"What this decides: of the {about} {', '.join(parts)}"
         f"; at {100 * verdicts[0].level:g} %, corrected for their number, and {state}. Nothing else"
-        f" here is decided; `cardinality claims --protocol {protocol}` has the figures."
+        f" here is decided; {code(f'cardinality claims --protocol {protocol}')} has the figures."
     )
 
 
@@ -154,6 +154,6 @@ def _counted(verdicts: Sequence[Verdict], decision: str, verb: str, end: str = "
     final = sum(verdict.final for verdict in found)
     # A long list of what is open says less than its number.
     shown = decision != "undecided" or len(found) <= FEW
-    said = [verdict.claim for verdict in found] if shown else []
+    said: list[str] = [markdown(verdict.claim) for verdict in found] if shown else []
     said += [f"{final} of them final"] if 0 < final < len(found) else []
     return f"{verb} {len(found) or 'none'}{end}" + (f" ({', '.join(said)})" if said else "")

@@ -9,6 +9,7 @@ from cardinality.analysis.ledger import cell_of, stated_seeds
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed, Runs, Why, paired_spread, seeds_to_detect
 from cardinality.analysis.power import POWER, t_seeds
+from cardinality.common.text import markdown
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Run
 from cardinality.report import reference
@@ -148,10 +149,11 @@ def _whose(plan: Plan, found: Sequence[Demand]) -> str:
             "**No deviation is known**: no records of two seeds of these nets are there, of this"
             " protocol or of another. Two seeds of the table give one."
         )
-    own = f"this protocol's own records ({plan.protocol_name})"
+    own = f"this protocol's own records ({markdown(plan.protocol_name)})"
     sample = reference.name(plan)
     others = sorted(whose - {plan.protocol_name, sample})
     names = [own] if plan.protocol_name in whose else []
-    names += [f"{sample}, the same nets and data with other seeds"] if sample in whose else []
-    names += [f"{name}, borrowed: its nets or its data are others" for name in others]
+    if sample in whose:
+        names.append(f"{markdown(sample)}, the same nets and data with other seeds")
+    names += [f"{markdown(name)}, borrowed: its nets or its data are others" for name in others]
     return f"Deviations are of {'; '.join(names)}."

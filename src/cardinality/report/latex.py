@@ -1,10 +1,12 @@
 r"""Tables as LaTeX, for those who write a paper; they need ``\usepackage{booktabs}`` alone."""
 
+import html
 import re
 from collections.abc import Sequence
 
 import pandas as pd
 
+from cardinality.common.text import Markdown, terminal
 from cardinality.report.markdown import LEFT
 
 SPECIAL = {
@@ -32,8 +34,11 @@ SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """A text as LaTeX shows it; emphasis and code of Markdown are dropped."""
-    plain = re.sub(r"(?<!\w)(\*+)(?=\S)([^*]+?)(?<=\S)\1(?!\w)", r"\2", text).replace("`", "")
+    """A text as LaTeX shows it, in one line; emphasis and code of Markdown are dropped."""
+    plain = terminal(text)
+    if isinstance(text, Markdown):
+        bare = re.sub(r"(?<!\w)(\*+)(?=\S)([^*]+?)(?<=\S)\1(?!\w)", r"\2", plain)
+        plain = html.unescape(bare.replace("`", ""))
     # Two hyphens would be set as one dash.
     return "".join(SPECIAL.get(sign, sign) for sign in plain).replace("--", "-{}-")
 
@@ -50,11 +55,10 @@ def table(columns: dict[str, pd.Series], caption: str, notes: Sequence[str], lab
     sides = "".join("l" if heading in LEFT else "r" for heading in columns)
     rows = [" & ".join(map(escape, columns))]
     rows += [
-        " & ".join(escape(str(cell)) for cell in line)
-        for line in zip(*columns.values(), strict=True)
+        " & ".join(escape(cell) for cell in line) for line in zip(*columns.values(), strict=True)
     ]
     body = [rf"    {row} \\" for row in rows]
-    below = [rf"  \par\footnotesize {escape(' '.join(n.split()))}" for n in notes if n]
+    below = [rf"  \par\footnotesize {escape(n)}" for n in notes if n]
     return "\n".join(
         [
             r"\begin{table}",

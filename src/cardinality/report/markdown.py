@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from cardinality.common import text
-from cardinality.common.text import plural
+from cardinality.common.text import Markdown, plural
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
 from cardinality.host.machine import DEVICE_NAMES
@@ -65,16 +65,20 @@ def _counted(line: pd.Series) -> str:
 
 
 def to_markdown(columns: dict[str, pd.Series]) -> str:
-    """A Markdown table of texts; numbers are set flush right."""
+    """A Markdown table of texts, of which only `Markdown` has marks; numbers are flush right."""
     sides = ["left" if heading in LEFT else "right" for heading in columns]
-    frame = pd.DataFrame(columns)
+    cells = {text.markdown(heading): [*map(text.markdown, of)] for heading, of in columns.items()}
+    frame = pd.DataFrame(cells, dtype=object)
     return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
 
 
 def columns_of(lines: Sequence[Mapping[str, str]]) -> dict[str, pd.Series]:
     """Columns by heading, from lines that all have the same ones; none from no lines."""
     headings = lines[0] if lines else ()
-    return {heading: pd.Series([line[heading] for line in lines]) for heading in headings}
+    # As objects: pandas' own texts forget which of them are Markdown.
+    return {
+        heading: pd.Series([line[heading] for line in lines], dtype=object) for heading in headings
+    }
 
 
 def trained(plan: Plan, table: pd.DataFrame, paper: Published | None) -> dict[str, pd.Series]:
@@ -92,7 +96,7 @@ def trained(plan: Plan, table: pd.DataFrame, paper: Published | None) -> dict[st
         columns["depth"] = table.depth.astype(str)
     columns["setting"] = table.setting
     if table.model.any():
-        columns["model"] = table.model.map(text.markdown)
+        columns["model"] = table.model
     bare = not table.shortcuts.all()
     if bare:
         columns["shortcuts"] = table.shortcuts.map({True: "yes", False: "no"})
@@ -120,7 +124,7 @@ def _measured(
 
     columns = {"top-1 error, %": error("top1_error"), "n": table.apply(_counted, axis=1)}
     if named:
-        columns["Δ to"] = table.reference.where(table.reference != ITSELF, DASH).map(text.markdown)
+        columns["Δ to"] = table.reference.where(table.reference != ITSELF, DASH)
     columns["Δ top-1"] = delta("top1_error_difference")
     if bare:
         name = "top1_error_without_shortcuts"
@@ -184,11 +188,14 @@ def difference_percent(part: float) -> str:
 
 
 def document(plan: Plan, body: str, notes: list[str], closing: str = "") -> str:
-    """A whole page: heading, question, table, notes, and what the table decides."""
-    lines = "".join(f"- {note.strip()}\n" for note in notes)
-    end = f"\n{closing}\n" if closing else ""
+    """A whole page: heading, question, table, notes, and what the table decides.
+
+    Of notes and closing only `Markdown` has marks; the body is Markdown.
+    """
+    lines = "".join(f"- {text.markdown(note)}\n" for note in notes)
+    end = f"\n{text.markdown(closing)}\n" if closing else ""
     title, question = text.markdown(plan.ablation.title), text.markdown(plan.ablation.question)
-    return f"# {title}\n\n{question.strip()}\n\n{body}\n\n{lines}{end}"
+    return f"# {title}\n\n{question}\n\n{body}\n\n{lines}{end}"
 
 
 def arithmetic_notes(plan: Plan) -> list[str]:
@@ -197,9 +204,12 @@ def arithmetic_notes(plan: Plan) -> list[str]:
     return [
         "Eq. (4) parameters are the weights of one block on 256 channels; the deviation is from"
         f" those of {plan.ablation.reference}, and exact d would leave none.",
-        f"Params and MACs are those of the whole net at the scale of `{plan.protocol_name}` (depth"
-        f" {net.depth}, base {net.base}, {side} x {side} pixels), relative to the reference row's.",
-        *map(text.markdown, plan.ablation.notes),
+        Markdown(
+            "Params and MACs are those of the whole net at the scale of"
+            f" {text.code(plan.protocol_name)} (depth {net.depth}, base {net.base}, {side} x {side}"
+            " pixels), relative to the reference row's."
+        ),
+        *plan.ablation.notes,
     ]
 
 
@@ -207,8 +217,7 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
     """Whether the table is whole, what its columns are, and where its figures come from."""
     plan, done = found.plan, found.done
     evidence = plan.protocol.evidence or "Of what results here are evidence is not stated."
-    scale = text.markdown(f"{plan.protocol.title}. {evidence.strip()}")
-    notes = [_state(found), scale]
+    notes = [_state(found), f"{plan.protocol.title}. {evidence}"]
     notes.append(
         "Errors are of the last epoch, mean ± standard deviation over n seeds; lower is better."
         f" Δ is to {whose_reference(plan)}."
@@ -235,10 +244,12 @@ def trained_notes(found: Recorded, paper: Published | None) -> list[str]:
         )
     if found.unsound:
         notes.append(
-            f"**Left out, because they do not hold together: {plural(len(found.unsound), 'run')}"
-            " (`cardinality verify` says why).**"
+            Markdown(
+                "**Left out, because they do not hold together:"
+                f" {plural(len(found.unsound), 'run')} (`cardinality verify` says why).**"
+            )
         )
-    return [*notes, *map(text.markdown, plan.ablation.notes)]
+    return [*notes, *plan.ablation.notes]
 
 
 def whose_reference(plan: Plan) -> str:
@@ -294,7 +305,7 @@ def _state(found: Recorded) -> str:
         return whole + told
     parts = [f"{missing} missing"] if missing else []
     parts += [f"{gone} failed"] if gone else []
-    return (
+    return Markdown(
         f"**Partial: {len(runs) - missing - gone} of {len(runs)} runs are there,"
         f" {' and '.join(parts)}.**{told}"
     )
@@ -308,9 +319,7 @@ def _made(plan: Plan, done: Done) -> list[str]:
     machines = Counter(
         place
         for record in records
-        for place in {
-            f"{text.markdown(s.device)} ({plural(s.cores, 'CPU core')})" for s in record.sittings
-        }
+        for place in {f"{s.device} ({plural(s.cores, 'CPU core')})" for s in record.sittings}
     )
     where = "; ".join(
         f"{machine}: {plural(count, 'run')}" for machine, count in sorted(machines.items())

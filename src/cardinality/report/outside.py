@@ -18,7 +18,7 @@ from cardinality.analysis.outsiders import Given, judge_given, parse
 from cardinality.analysis.verdicts import Published, Verdict
 from cardinality.architecture.settings import Setting
 from cardinality.common.files import read_text
-from cardinality.common.text import plural
+from cardinality.common.text import line, markdown, plural
 from cardinality.experiment.configuration import Ablation
 from cardinality.experiment.places import ABLATIONS, find
 from cardinality.experiment.reading import load
@@ -165,16 +165,14 @@ def page(found: Outside) -> str:
     """Comparisons and verdicts as Markdown."""
     depths = {depth: role for role, depth in reversed([*found.given.depths.items()])}
     roles = ", ".join(f"{depth} as {role}" for depth, role in depths.items() if depth != role)
+    # One line says enough of columns that nobody reads.
+    ignored = markdown(line(", ".join(found.given.ignored)))
     blocks = [
-        f"# {found.name}: {plural(found.given.runs, 'run')} as given",
+        f"# {markdown(found.name)}: {plural(found.given.runs, 'run')} as given",
         "No protocol states their seeds, so no verdict here is final. Differences are paired by"
         " seed, in points, ± half of a 95 % t interval (pairs)."
         + (f" Depths are taken to play the paper's roles: {roles}." if roles else "")
-        + (
-            f" Columns that mean nothing here: {', '.join(found.given.ignored)}."
-            if found.given.ignored
-            else ""
-        ),
+        + (f" Columns that mean nothing here: {ignored}." if ignored else ""),
     ]
     if found.differences:
         blocks.append(_differences(found))
@@ -212,7 +210,7 @@ def _verdicts(found: Outside) -> str:
             verdict_text(ours[verdict.claim]) if verdict.claim in ours else DASH
             for verdict in found.judged
         ]
-        columns[f"ours, {judged.name}"] = pd.Series(texts)
+        columns[f"ours, {judged.name}"] = pd.Series(texts, dtype=object)
     left = len(found.verdicts) - len(found.judged)
     more = f"\n\nOf {left} more of the claims there are no runs." if left else ""
     return to_markdown(columns) + more

@@ -13,6 +13,7 @@ from cardinality.analysis.verdicts import Verdict, judge
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text, written_aside
+from cardinality.common.text import code
 from cardinality.report import reference
 from cardinality.report.claims_page import overview_lines
 from cardinality.report.judged import Judged, judge_protocol, paper_of, plans_of
@@ -121,7 +122,7 @@ def effort() -> str:
         measured = sum(sitting.energy is not None for sitting in sittings)
         lines.append(
             {
-                "scale": f"`{folder.parent.name}`",
+                "scale": code(folder.parent.name),
                 "runs": str(len(records)),
                 "device": ", ".join(sorted({sitting.device for sitting in sittings})),
                 "hours of CPU": number(sum(each.cpu_seconds or 0 for each in sittings) / 3600, 1),

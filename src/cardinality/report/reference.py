@@ -23,6 +23,7 @@ from cardinality.analysis.planning import Runs
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
+from cardinality.common.text import Markdown, markdown
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.experiment.plan import Plan
@@ -164,10 +165,10 @@ def _own(ours: Outcomes, sample: Outcomes) -> Outcomes:
 
 def _heading(sample: Sample, plan: Plan) -> str:
     numerics = plan.runs()[0].numerics
-    where = ", ".join(sorted(sample.devices))
+    where = markdown(", ".join(sorted(sample.devices)))
     others = ""
     if sample.precisions != {numerics.precision}:
-        theirs = " and ".join(sorted(sample.precisions))
+        theirs = markdown(" and ".join(sorted(sample.precisions)))
         others = f" It was computed in {theirs}, these runs in {numerics.precision}."
     return (
         f"Beside the reference sample of up to {sample.seeds} other seeds"
@@ -203,7 +204,7 @@ def in_words(line: AgainstReference) -> str:
         case "agrees":
             return f"agrees within {line.margin:g}: {shown}"
         case "differs":
-            return f"differs: {shown} (p < 0.01 after Holm): run `cardinality doctor`"
+            return Markdown(f"differs: {shown} (p < 0.01 after Holm): run `cardinality doctor`")
         case _:
             return f"no sign of a difference: {shown}"
 

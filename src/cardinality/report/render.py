@@ -5,6 +5,7 @@ from typing import Literal
 
 import pandas as pd
 
+from cardinality.common import text
 from cardinality.common.files import written_aside
 from cardinality.data.store import load_images
 from cardinality.experiment.datasets import Patches
@@ -85,7 +86,8 @@ def closing(plan: Plan, results: Results) -> str:
     plan = found.plan
     table = trained_table(plan, found.done, found.failed, found.diverged)
     columns = markdown.trained(plan, table, published(plan))
-    parts = (markdown.to_markdown(columns), reference.beside(found), decided(plan, results))
+    ends = text.markdown(decided(plan, results))
+    parts = (markdown.to_markdown(columns), reference.beside(found), ends)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -147,7 +149,7 @@ def _write(
     return page, files
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, page: str) -> None:
     """Write a page, whole or not at all."""
     with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_text(page, encoding="utf-8")

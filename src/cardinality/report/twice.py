@@ -16,7 +16,7 @@ from cardinality.analysis.estimates import Estimate
 from cardinality.analysis.margins import CellSameness, ResultsSameness, compare_results
 from cardinality.analysis.outcomes import Cell, Outcomes
 from cardinality.common.errors import UserError
-from cardinality.common.text import plural
+from cardinality.common.text import markdown, plural
 from cardinality.experiment.run import Numerics, net_from
 from cardinality.report import canvas, forest
 from cardinality.report.forest import Dot
@@ -199,12 +199,12 @@ def page(found: tuple[Twice, ...]) -> str:
 def _section(found: Twice) -> str:
     same = found.sameness
     lines = [
-        f"# {found.protocol}: **{same.decision}** within ± {same.margin:g} points",
-        f"B minus A, cell by cell, paired by seed; A is {found.first.folder}, B is"
-        f" {found.second.folder}. *Agrees* is where the whole {INTERVAL} lies inside the margin"
-        " (two one-sided tests at 5 %); *differs*, where p is at most 5 % after Holm's correction,"
-        " or a run ended with an error on one side and diverged on the other; *undecided* is"
-        " neither, and no sign that they are the same.",
+        f"# {markdown(found.protocol)}: **{same.decision}** within ± {same.margin:g} points",
+        f"B minus A, cell by cell, paired by seed; A is {markdown(found.first.folder)}, B is"
+        f" {markdown(found.second.folder)}. *Agrees* is where the whole {INTERVAL} lies inside the"
+        " margin (two one-sided tests at 5 %); *differs*, where p is at most 5 % after Holm's"
+        " correction, or a run ended with an error on one side and diverged on the other;"
+        " *undecided* is neither, and no sign that they are the same.",
     ]
     if same.cells:
         lines.append(to_markdown(_columns(found)))
@@ -258,11 +258,14 @@ def _notes(found: Twice) -> list[str]:
 
 
 def _listed(found: Twice, cells: Iterable[Cell]) -> str:
-    return "; ".join(found.names[cell] for cell in cells)
+    return "; ".join(markdown(found.names[cell]) for cell in cells)
 
 
 def _seeds(found: Twice, seeds: Mapping[Cell, tuple[int, ...]]) -> str:
-    told = (f"{found.names[cell]} (seed {', '.join(map(str, of))})" for cell, of in seeds.items())
+    told = (
+        f"{markdown(found.names[cell])} (seed {', '.join(map(str, of))})"
+        for cell, of in seeds.items()
+    )
     return "; ".join(told)
 
 

@@ -3,7 +3,7 @@
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.planning import Why
 from cardinality.analysis.verdicts import Verdict
-from cardinality.common.text import plural
+from cardinality.common.text import Markdown, plural
 from cardinality.report.wording import DASH, number, probability, signed
 
 DOUBLING = "points a doubling of C"
@@ -35,9 +35,9 @@ def verdict_text(verdict: Verdict) -> str:
         return "not run"
     if verdict.state == "interim":
         left = plural(verdict.unfinished, "run")
-        return f"*{verdict.decision}? interim, {left} to go{late}*"
+        return Markdown(f"*{verdict.decision}? interim, {left} to go{late}*")
     given = " (as given)" if verdict.state == "as given" else ""
-    return f"**{verdict.decision}**{given}{late}"
+    return Markdown(f"**{verdict.decision}**{given}{late}")
 
 
 def settled(decision: str, count: int, final: int) -> str:
@@ -69,4 +69,4 @@ def short(verdict: Verdict) -> str:
     if verdict.links and not evidence.pairs:
         begun = sum(link.evidence.pairs > 0 for link in verdict.links)
         shown = f"{begun} of its {len(verdict.links)} comparisons begun"
-    return f"{mark}{verdict.decision}{interim}{late}{mark}: {shown}"
+    return Markdown(f"{mark}{verdict.decision}{interim}{late}{mark}: {shown}")

@@ -1,60 +1,42 @@
-"""The same content as Markdown, for where repositories show it.
+"""The same content as Markdown, for where repositories show it."""
 
-What others may have written (titles, notes, names of classes, failures) is made text first: no
-mark of Markdown or HTML in it keeps its meaning.
-"""
-
-import re
 from collections.abc import Iterable, Sequence
 
+from cardinality.common.text import Markdown, code, link, markdown
 from cardinality.report.pages import wording as say
 from cardinality.report.pages.content import tally
 from cardinality.report.pages.shapes import (
     ClaimLine,
     Figure,
+    Interval,
     Numbers,
     Overview,
     Page,
     RunGroup,
     Table,
     TableLine,
-    Value,
 )
 
 # Numbers under a figure: more lines than that are for the CSV file and the page.
 MOST = 60
 
 
-def plain(text: str) -> str:
-    """Text that stays text: in a table's cell, in a heading and in a paragraph."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", line)
-
-
-def code(text: str) -> str:
-    """A command or a name as code, between more marks than it has itself.
-
-    Nothing in it is replaced by a quote: a command that is quoted for a shell stays quoted.
-    """
-    line = " ".join(text.split()).replace("|", "\\|")
-    own = max(map(len, re.findall("`+", line)), default=0)
-    fence, pad = "`" * (own + 1), " " if own else ""
-    return f"{fence}{pad}{line}{pad}{fence}"
-
-
 def protocol_markdown(page: Page) -> str:
     """A protocol's report."""
     parts = [
-        f"# {plain(page.protocol)}: {plain(page.title)}",
+        f"# {markdown(page.protocol)}: {markdown(page.title)}",
         _lead(page),
-        plain(page.evidence),
+        markdown(page.evidence),
         *_claims(page.claims, page.unjudged),
         *(part for table in page.tables for part in _table(table)),
         *(
             part
             for table in page.arithmetic
-            for part in (f"## {plain(table.title)}", plain(table.question), _numbers(table.numbers))
+            for part in (
+                f"## {markdown(table.title)}",
+                markdown(table.question),
+                _numbers(table.numbers),
+            )
         ),
         *_runs(page.groups),
         *_absent(page),
@@ -64,19 +46,19 @@ def protocol_markdown(page: Page) -> str:
 
 def _lead(page: Page) -> str:
     if not page.started:
-        lines = [f"- {code(command)}: {plain(title)}" for command, title in page.commands]
+        lines = [f"- {code(command)}: {markdown(title)}" for command, title in page.commands]
         return "\n".join(
             ["**Nothing has been run at this scale yet.** To compute a table:", "", *lines]
         )
     if not page.asked:
-        return f"Nothing is trained at this scale. {plain(page.data)}."
+        return f"Nothing is trained at this scale. {markdown(page.data)}."
     counts = ", ".join(
         f"{count} {decision}" + (f" ({words})" if words else "")
         for decision, count, final in tally(page.claims)
         for words in (say.settled(decision, count, final),)
     )
     return (
-        f"**Claims: {counts}.** {page.done} of {page.asked} runs are there. {plain(page.data)};"
+        f"**Claims: {counts}.** {page.done} of {page.asked} runs are there. {markdown(page.data)};"
         f" {page.seeds} a line."
     )
 
@@ -105,22 +87,26 @@ def _claims(claims: Sequence[ClaimLine], unjudged: int) -> Iterable[str]:
         yield say.left_out(unjudged)
 
 
+def _interval(value: Interval | None, digits: int) -> Markdown:
+    """With its ends in brackets, which are no link."""
+    return Markdown(say.interval(value, digits))
+
+
 def _claim(claim: ClaimLine) -> tuple[str, ...]:
     settled = say.state(claim)
-    verdict = f"**{claim.decision}**" if claim.state == "final" else f"*{claim.decision}*"
-    if claim.decision == "not run":
-        verdict = claim.decision
+    mark = "**" if claim.state == "final" else "*"
+    verdict = claim.decision if claim.decision == "not run" else f"{mark}{claim.decision}{mark}"
     unit = "" if claim.unit == "points" else f" {claim.unit}"
-    effect = say.interval(claim.effect, 2)
+    effect = _interval(claim.effect, 2)
     return (
-        f"{verdict}, {settled}" if settled else verdict,
-        plain(claim.text),
-        plain(claim.table),
-        effect + unit if claim.effect.mean is not None else effect,
+        Markdown(f"{verdict}, {settled}" if settled else verdict),
+        claim.text,
+        claim.table,
+        Markdown(effect + unit) if claim.effect.mean is not None else effect,
         str(claim.effect.pairs),
         say.probability(claim.p),
         say.signed(claim.paper, 2),
-        plain(claim.seeds_needed),
+        claim.seeds_needed,
     )
 
 
@@ -128,8 +114,8 @@ def _claim(claim: ClaimLine) -> tuple[str, ...]:
 
 
 def _table(table: Table) -> Iterable[str]:
-    yield f"## {plain(table.title)}"
-    yield plain(table.question)
+    yield f"## {markdown(table.title)}"
+    yield markdown(table.question)
     state = f"{table.state}."
     yield state if table.whole else f"**{state}**"
     top5 = any(line.paper is not None and line.paper.top5 is not None for line in table.lines)
@@ -137,13 +123,13 @@ def _table(table: Table) -> Iterable[str]:
     named = any(line.against for line in table.lines)
     headings, sides = _headings(table, bare, top5, named)
     yield rows(headings, [_line(table, line, bare, top5, named) for line in table.lines], sides)
-    yield "\n".join(f"- {plain(note)}" for note in table.notes)
+    yield "\n".join(f"- {markdown(note)}" for note in table.notes)
     for figure in table.figures:
         yield _figure(figure)
 
 
 def _headings(table: Table, bare: bool, top5: bool, named: bool) -> tuple[list[str], str]:
-    paper = f"paper, {plain(table.paper_data)}" if table.paper_source else ""
+    paper = f"paper, {table.paper_data}" if table.paper_source else ""
     ours = ["depth", "setting", "model", "n", "params, M", "MACs, M", "top-1 error"]
     ours += ["Δ to"] * named + ["Δ"]
     ours += ["Δ without shortcuts"] * bare + ["top-5 error"] * top5 + ["train error"]
@@ -156,17 +142,17 @@ def _headings(table: Table, bare: bool, top5: bool, named: bool) -> tuple[list[s
 
 def _line(table: Table, line: TableLine, bare: bool, top5: bool, named: bool) -> tuple[str, ...]:
     digits, paper = table.digits, line.paper
-    difference = say.interval(line.difference, digits)
+    difference: str = _interval(line.difference, digits)
     if line.reference:
         difference = say.signed(0.0 if line.n else None, digits)
     ours = [
-        *(str(line.depth), plain(line.net), plain(line.model), say.counted(line)),
+        *(str(line.depth), line.net, line.model, say.counted(line)),
         *(say.millions(line.params), say.millions(line.macs)),
         say.measured(line, digits),
-        *[plain(line.against) or say.DASH] * named,
+        *[line.against or say.DASH] * named,
         difference,
     ]
-    ours += [say.interval(line.without, digits)] * bare
+    ours += [_interval(line.without, digits)] * bare
     ours += [say.spread(line.top5, digits)] * top5 + [say.spread(line.train, digits)]
     if not table.paper_source:
         return tuple(ours)
@@ -181,8 +167,8 @@ def _line(table: Table, line: TableLine, bare: bool, top5: bool, named: bool) ->
 
 
 def _figure(figure: Figure) -> str:
-    body = f"{plain(figure.caption)}\n\n{_numbers(figure.numbers)}"
-    return _folded(f"{plain(figure.title)}, in numbers", body)
+    body = f"{markdown(figure.caption)}\n\n{_numbers(figure.numbers)}"
+    return _folded(f"{markdown(figure.title)}, in numbers", body)
 
 
 def _folded(summary: str, body: str) -> str:
@@ -198,21 +184,19 @@ def _numbers(numbers: Numbers) -> str:
     sides = "".join("l" if word else "r" for word in words)
     table = rows(
         [heading.replace("_", " ") for heading in numbers.headings],
-        [tuple(_value(value) for value in line) for line in shown],
+        [tuple(map(say.cell, line)) for line in shown],
         sides,
     )
     rest = len(numbers.lines) - len(shown)
-    return table + (f"\n\n{rest:,} more lines are in the page's `{numbers.file}`." if rest else "")
-
-
-def _value(value: Value) -> str:
-    return plain(say.cell(value))
+    return table + (
+        f"\n\n{rest:,} more lines are in the page's {code(numbers.file)}." if rest else ""
+    )
 
 
 def rows(headings: Sequence[str], lines: Sequence[Sequence[str]], sides: str) -> str:
-    """A Markdown table of texts that are safe in it; columns flush left or right."""
+    """A Markdown table of texts, of which only `Markdown` has marks; columns left or right."""
     rule = [":--" if side == "l" else "--:" for side in sides]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *lines))
+    return "\n".join(f"| {' | '.join(map(markdown, line))} |" for line in (headings, rule, *lines))
 
 
 # --- runs ------------------------------------------------------------------------------------
@@ -225,14 +209,14 @@ def _runs(groups: Sequence[RunGroup]) -> Iterable[str]:
         return
     lines = [
         (
-            f"[{plain(run.name)}]({run.folder}/run.json)",
+            link(run.name, f"{run.folder}/run.json"),
             run.status,
             say.number(run.top1, 2),
             say.number(run.train, 2),
             say.seconds(run.seconds),
-            plain("; ".join(dict.fromkeys(sitting.where for sitting in run.sittings))),
-            plain(", ".join(dict.fromkeys(sitting.commit for sitting in run.sittings))),
-            plain(run.data),
+            "; ".join(dict.fromkeys(sitting.where for sitting in run.sittings)),
+            ", ".join(dict.fromkeys(sitting.commit for sitting in run.sittings)),
+            run.data,
         )
         for group in groups
         for run in group.runs
@@ -248,13 +232,7 @@ def _absent(page: Page) -> Iterable[str]:
         yield "Every planned run has ended and has a result."
     else:
         lines = [
-            (
-                plain(each.what),
-                say.seeds(each.seeds),
-                each.status,
-                plain(each.reason),
-                code(each.command),
-            )
+            (each.what, say.seeds(each.seeds), each.status, each.reason, code(each.command))
             for each in page.absent
         ]
         body = rows(("net", "seeds", "state", "reason", "command"), lines, "lrlll")
@@ -262,7 +240,7 @@ def _absent(page: Page) -> Iterable[str]:
         what = f"{say.plural(count, 'planned run')} without a result"
         yield _folded(what, body)
     for line in page.left_out:
-        yield f"Left out: {plain(line)}."
+        yield f"Left out: {markdown(line)}."
 
 
 # --- every scale -----------------------------------------------------------------------------
@@ -272,7 +250,7 @@ def comparison_markdown(over: Overview) -> str:
     """Every scale beside the paper."""
     names = [page.protocol for page in over.pages]
     lines = [
-        (plain(each.text), say.signed(each.paper, 2), *(_verdict(claim) for _, claim in each.lines))
+        (each.text, say.signed(each.paper, 2), *(_verdict(claim) for _, claim in each.lines))
         for each in over.claims
     ]
     parts = [
@@ -282,11 +260,15 @@ def comparison_markdown(over: Overview) -> str:
     if not names:
         parts.append("**Nothing has been run yet.** `make table3` begins.")
     else:
-        links = [f"[{plain(name)}]({name}/report.md)" for name in names]
+        links = [link(name, f"{name}/report.md") for name in names]
         parts.append(rows(("claim", "paper's effect", *links), lines, "lr" + "l" * len(names)))
         for figure in over.figures:
-            parts += [f"## {plain(figure.title)}", plain(figure.caption), _numbers(figure.numbers)]
-    waiting = [f"- {code(command)}: {plain(title)}" for _, title, command in over.waiting]
+            parts += [
+                f"## {markdown(figure.title)}",
+                markdown(figure.caption),
+                _numbers(figure.numbers),
+            ]
+    waiting = [f"- {code(command)}: {markdown(title)}" for _, title, command in over.waiting]
     if waiting:
         parts += ["## Not begun", "\n".join(waiting)]
     return "\n\n".join(parts) + "\n"
@@ -298,5 +280,5 @@ def _verdict(claim: ClaimLine | None) -> str:
         return say.DASH
     if claim.decision == "not run":
         return claim.decision
-    effect, pairs = say.interval(claim.effect, 2), say.plural(claim.effect.pairs, "pair")
-    return f"{claim.decision} ({say.state(claim)}) {effect}, {pairs}"
+    effect, pairs = _interval(claim.effect, 2), say.plural(claim.effect.pairs, "pair")
+    return Markdown(f"{claim.decision} ({say.state(claim)}) {effect}, {pairs}")
