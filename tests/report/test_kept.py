@@ -11,7 +11,7 @@ import pytest
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine, detect
-from cardinality.report.kept import keep, recall
+from cardinality.report.kept import keep, made_of, recall
 from cardinality.results.folder import Results
 from tests.report.made_runs import SCALE, put, workspace_of
 
@@ -77,19 +77,31 @@ CHANGES: dict[str, Callable[[Results], object]] = {
 }
 
 
+def again(plan: Plan, results: Results, form: str = "markdown") -> tuple[str, list[Path]] | None:
+    return recall(plan, results, made_of(plan, results, form))
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_changes_it_is_made_anew(plan: Plan, results: Results, change: str) -> None:
     results.plots.mkdir()
     plot = results.plots / "table3.png"
     plot.write_text("a plot")
-    keep(plan, results, "markdown", "the page", [plot])
-    assert recall(plan, results, "markdown") == ("the page", [plot])
-    assert recall(plan, results, "latex") is None
+    keep(plan, results, made_of(plan, results, "markdown"), "the page", [plot])
+    assert again(plan, results) == ("the page", [plot])
+    assert again(plan, results, "latex") is None
     CHANGES[change](results)
-    assert recall(plan, results, "markdown") is None
+    assert again(plan, results) is None
+
+
+def test_a_record_that_came_while_it_was_rendered_is_seen(plan: Plan, results: Results) -> None:
+    before = made_of(plan, results, "markdown")
+    failed(results)
+    keep(plan, results, before, "the page without it", [])
+    assert again(plan, results) is None
 
 
 def test_another_plan_is_another_page(plan: Plan, results: Results, machine: Machine) -> None:
-    keep(plan, results, "markdown", "the page", [])
-    assert recall(make_plan("table3", SCALE, machine, 2), results, "markdown") is None
-    assert recall(make_plan("table4", SCALE, machine, 1), results, "markdown") is None
+    keep(plan, results, made_of(plan, results, "markdown"), "the page", [])
+    assert again(plan, results) is not None
+    assert again(make_plan("table3", SCALE, machine, 2), results) is None
+    assert again(make_plan("table4", SCALE, machine, 1), results) is None

@@ -44,14 +44,15 @@ def render_command(
 
 def show(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -> None:
     """Show a table and say where its files are; drawn anew only where something has changed."""
-    from cardinality.report.kept import keep, recall
+    from cardinality.report.kept import keep, made_of, recall
 
-    before = None if anew else recall(plan, found, form)
+    now = made_of(plan, found, form)
+    before = None if anew else recall(plan, found, now)
     if before is None:
         from cardinality.report.render import render as write
 
         page, files = write(plan, found, form)
-        keep(plan, found, form, page, files)
+        keep(plan, found, now, page, files)
     else:
         page, files = before
     print(page)

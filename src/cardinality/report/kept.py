@@ -39,27 +39,34 @@ class Page(Strict):
     written: dict[str, tuple[int, int]]
 
 
-def recall(plan: Plan, results: Results, form: str) -> tuple[str, list[Path]] | None:
+def recall(plan: Plan, results: Results, now: str) -> tuple[str, list[Path]] | None:
     """The page of last time and the files that were written, if they still are what they would be.
 
     Args:
         plan: the table.
         results: where its records are.
-        form: of the page.
+        now: what it would be made of (`made_of`).
     """
     try:
         kept = Page.model_validate_json(read_bytes(_place(plan, results), LARGEST))
     except (UserError, ValidationError):
         return None
     files = [Path(name) for name in kept.written]
-    if kept.made_of != _made_of(plan, results, form) or kept.written != _states(files):
+    if kept.made_of != now or kept.written != _states(files):
         return None
     return kept.page, files
 
 
-def keep(plan: Plan, results: Results, form: str, page: str, files: Sequence[Path]) -> None:
-    """Keep a page that has just been rendered for the next time."""
-    kept = Page(made_of=_made_of(plan, results, form), page=page, written=_states(files))
+def keep(plan: Plan, results: Results, was: str, page: str, files: Sequence[Path]) -> None:
+    """Keep a page that has just been rendered for the next time.
+
+    Args:
+        plan, results: of the table.
+        was: what it was made of (`made_of`), asked before it was rendered: a record that came
+            meanwhile is not in it.
+        page, files: as printed, and what was written.
+    """
+    kept = Page(made_of=was, page=page, written=_states(files))
     with written_aside(_place(plan, results)) as path:
         path.write_text(kept.model_dump_json(), encoding="utf-8")
 
@@ -74,7 +81,7 @@ def _states(files: Sequence[Path]) -> dict[str, tuple[int, int]]:
     return {name: (state.st_size, state.st_mtime_ns) for name, state in states.items()}
 
 
-def _made_of(plan: Plan, results: Results, form: str) -> str:
+def made_of(plan: Plan, results: Results, form: str) -> str:
     """A checksum over the plan, and over name, size and time of every file that is read."""
     versions = [(name, version(name)) for name in DRAWN_BY]
     files = sorted(_states(list(_read(results))).items())
