@@ -14,10 +14,12 @@ from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text, written_aside
 from cardinality.common.text import code
-from cardinality.report import reference
+from cardinality.experiment.grid import make_plan
+from cardinality.report import reference, render
 from cardinality.report.claims_page import overview_lines
 from cardinality.report.judged import Judged, judge_protocol, paper_of, plans_of
 from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.recorded import ANY, as_recorded
 from cardinality.report.verdict_words import DOUBLING, REASONS, short
 from cardinality.report.wording import number
 from cardinality.results.folder import Results
@@ -30,11 +32,12 @@ PHOTOGRAPHS = "imagenette-small"
 # The scales of ResNet's own tables, and of later additions to the nets.
 RESNET, TRICKS = "resnet-cifar10-small", "cifar10-tricks"
 BLOCK = re.compile(r"<!-- (?P<name>(?!end)\w+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
-# Columns of Table 3, of ResNet's, and of later additions.
+# Columns of Table 3, of Table 4, of ResNet's, and of later additions.
 SHOWN = (
     *("setting", "depth", "params, M", "top-1 error, %", "n", "Δ top-1", "train error, %"),
     *("paper, ImageNet: depth", "its Δ top-1"),
 )
+TWICE = ("setting", "depth", "model", *SHOWN[2:])
 RESNETS = (
     *("model", "params, M", "top-1 error, %", "n", "Δ to", "Δ top-1", "train error, %", "Δ train"),
     *("paper, CIFAR-10: top-1, %", "its Δ top-1"),
@@ -52,6 +55,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "claims": claims,
         "effort": effort,
         "table3": table3,
+        "table4": table4,
         "photographs": photographs,
         "resnet": resnet,
         "shortcuts": shortcuts,
@@ -140,6 +144,11 @@ def table3() -> str:
     return _table(SCALE, "table3", SHOWN)
 
 
+def table4() -> str:
+    """Table 4 of the committed grid."""
+    return _table(SCALE, "table4", TWICE)
+
+
 def photographs() -> str:
     """Table 3 of the committed runs on photographs of another kind."""
     return _table(PHOTOGRAPHS, "table3", SHOWN)
@@ -169,13 +178,9 @@ def shortcuts() -> str:
 
 def _table(scale: str, name: str, shown: Sequence[str]) -> str:
     """Some columns of a committed table: of the lines that its scale trains."""
-    page = read_text(_results(scale).tables / f"{name}.md", LARGEST)
-    lines = page.splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
-    heading, _, *rest = rows
-    cells = [dict(zip(heading, row, strict=True)) for row in rest if len(row) == len(heading)]
-    trained = [row for row in cells if row["n"] != "0"]
-    return to_markdown(columns_of([{name: row[name] for name in shown} for row in trained]))
+    columns = render.columns_of(as_recorded(make_plan(name, scale, ANY), _results(scale)))
+    trained = columns["n"] != "0"
+    return to_markdown({heading: columns[heading][trained] for heading in shown})
 
 
 def _grid(scale: str) -> Judged:

@@ -83,12 +83,15 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
 def closing(plan: Plan, results: Results) -> str:
     """A table without its notes, to be shown while others are computed, and what it decides."""
     found = as_recorded(plan, results)
-    plan = found.plan
-    table = trained_table(plan, found.done, found.failed, found.diverged)
-    columns = markdown.trained(plan, table, published(plan))
-    ends = text.markdown(decided(plan, results))
-    parts = (markdown.to_markdown(columns), reference.beside(found), ends)
+    ends = text.markdown(decided(found.plan, results))
+    parts = (markdown.to_markdown(columns_of(found)), reference.beside(found), ends)
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def columns_of(found: Recorded) -> dict[str, pd.Series]:
+    """The columns of a table that trains, as texts."""
+    table = trained_table(found.plan, found.done, found.failed, found.diverged)
+    return markdown.trained(found.plan, table, published(found.plan))
 
 
 def _draw(
