@@ -56,8 +56,9 @@ def show(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -
     else:
         page, files = before
     print(page)
+    what = "wrote" if before is None else "unchanged:"
     for file in files:
-        print(f"wrote {shown_path(file)}")
+        print(f"{what} {shown_path(file)}")
 
 
 def shown_as_brought(
