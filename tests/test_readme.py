@@ -436,6 +436,22 @@ def test_what_is_said_of_photographs_is_so() -> None:
         assert said.format(minutes[seeds]) in RESULTS
 
 
+def test_the_figures_are_those_of_the_records_and_of_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that was rendered before the last run, or never, changes nothing."""
+    for part in ("cifar10-tricks/runs", "cifar10-tricks/images"):
+        (tmp_path / "results" / part).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "results" / part).symlink_to(ROOT / "results" / part)
+    tables = tmp_path / "results/cifar10-tricks/tables"
+    tables.mkdir()
+    (tables / "tricks.md").write_text("| model | n |\n|:--|--:|\n| of another day | 1 |\n")
+    monkeypatch.setenv("CARDINALITY_WORKSPACE", str(tmp_path))
+    block = re.search(r"<!-- tricks -->.*?<!-- end -->", RESULTS, re.DOTALL)
+    assert block is not None
+    assert filled(block[0]) == block[0]
+
+
 def test_a_mark_that_names_no_figure_is_a_mistake() -> None:
     with pytest.raises(UserError, match="<!-- tabel3 -->: no such block; allowed: ledger, claims"):
         filled("<!-- tabel3 -->\n<!-- end -->")
