@@ -31,6 +31,7 @@ from tests.places import ROOT
 
 README = (ROOT / "README.md").read_text()
 RESULTS = (ROOT / "docs" / "results.md").read_text()
+SETTINGS = ["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]  # Table 3's
 STATISTICS = (ROOT / "docs" / "statistics.md").read_text()
 COMMANDS = sorted(
     {
@@ -352,9 +353,24 @@ def test_what_is_said_of_cifars_table_3_is_so() -> None:
     assert f"whose p of {alone.evidence.p:.3f} was too much" in STATISTICS
     assert 5 * (alone.evidence.p or 0) > alone.level >= (alone.p or 0)
     errors = load_results(ROOT / "results", "cifar10-small").runs
+    errors = errors[errors.depth.isin([11, 20]) & errors.setting.isin(SETTINGS)]
     beyond = (errors.top1_error - errors.train_error).groupby([errors.depth, errors.setting]).mean()
     below = f"above the test error by {-beyond.max():.1f} to {-beyond.min():.1f} points"
     assert below in " ".join(RESULTS.split())
+
+
+def test_what_is_said_of_twice_the_complexity_is_so() -> None:
+    runs = load_results(ROOT / "results", "cifar10-small").runs
+    errors = runs.pivot(index="seed", columns=["setting", "depth"], values="top1_error")
+    nets = [("1x64d", 38), ("1x100d", 20), ("2x64d", 20), ("64x4d", 20)]
+    assert {tuple(errors[net].dropna().index) for net in nets} == {(0, 1, 2)}
+    assert "Three\nof the five seeds are there, in their order" in RESULTS
+    gains = errors[nets].sub(errors["1x64d", 20], axis=0).mean()
+    assert gains.is_monotonic_decreasing
+    assert gains.max() < 0
+    assert "most by 64 paths, then by two, then by width, least by depth" in RESULTS
+    states = {v.state for v in verdicts("cifar10-small") if v.table == "table4"}
+    assert states == {"interim"}
 
 
 def test_what_is_said_of_later_additions_is_so() -> None:
@@ -401,7 +417,7 @@ def test_what_is_said_of_photographs_is_so() -> None:
     (needed,) = (each for each in judged.ledger.needed if each.claim in undecided)
     wanted = f"of 2x40d alone that is not decided, for which some {needed.seeds} seeds would be\n"
     assert wanted in RESULTS
-    means = runs.groupby("setting").top1_error.mean()[["1x64d", "2x40d", "4x24d", "8x14d", "32x4d"]]
+    means = runs.groupby("setting").top1_error.mean()[SETTINGS]
     assert means.is_monotonic_decreasing
     errors = runs.pivot(index="seed", columns="setting", values="top1_error")[means.index]
     assert not (errors.diff(axis=1).iloc[:, 1:] < 0).all(axis=1).any()
