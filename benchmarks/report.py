@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks import ROOT
 from benchmarks.measure import Measurement
 from cardinality.architecture.settings import Setting
+from cardinality.common.text import code
 from cardinality.host.machine import Machine
 from cardinality.host.provenance import Provenance
 from cardinality.report.canvas import COLOURS, PAPER, save
@@ -103,7 +104,8 @@ def pivot(table: pd.DataFrame, *sections: str) -> pd.DataFrame:
 
 def titled(title: str, text: str, columns: dict[str, Any]) -> str:
     """A section with its table."""
-    series = {heading: pd.Series(list(cells)) for heading, cells in columns.items()}
+    # As objects: pandas' own texts forget which of them are Markdown.
+    series = {heading: pd.Series(list(cells), dtype=object) for heading, cells in columns.items()}
     return f"## {title}\n\n{text}\n\n{to_markdown(series)}"
 
 
@@ -336,7 +338,7 @@ def start(table: pd.DataFrame) -> str:
         "Start",
         "Seconds from a command to its end.",
         {
-            "command": [f"`{what}`" for what in chosen.what],
+            "command": [code(what) for what in chosen.what],
             "median": formatted(chosen.value, "{:.2f}"),
             "highest": formatted(chosen.highest, "{:.2f}"),
         },
