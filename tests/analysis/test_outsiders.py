@@ -128,7 +128,7 @@ def test_columns_beyond_number_are_read_in_no_time() -> None:
 
 def test_a_claim_that_the_runs_cannot_judge() -> None:
     given = parse(PLAIN, "runs.csv")
-    with pytest.raises(UserError, match="no runs of 2x40d at the base depth, 4x24d at the base"):
+    with pytest.raises(UserError, match="no runs of 2x40d, base and 4x24d, base"):
         judge_given(CLAIMS, given, "runs.csv", "table3-trend-base")
     with pytest.raises(UserError, match="no such claim"):
         judge_given(CLAIMS, given, "runs.csv", "table3")

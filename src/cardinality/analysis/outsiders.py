@@ -7,10 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import starmap
 
 from cardinality.analysis.claims import Claim, Claims
 from cardinality.analysis.outcomes import Cell, Figure, Outcomes, blocks
 from cardinality.analysis.verdicts import Published, Verdict, judge
+from cardinality.architecture.names import net_in_words
 from cardinality.architecture.settings import Setting
 from cardinality.common.errors import UserError
 from cardinality.common.text import line as short
@@ -238,16 +240,11 @@ def judge_given(
 def _check_cells(claim: Claim, given: Given, name: str) -> None:
     lacking = [cell for cell in claim.cells if not given.outcomes.ended(claim.figure, cell)]
     if lacking:
-        raise UserError(
-            f"{name}: {claim.name}: no runs of {', '.join(map(_words, lacking))};"
-            f" allowed: runs of {', '.join(map(_words, claim.cells))}"
+        absent, allowed = (
+            " and ".join(starmap(net_in_words, cells)) for cells in (lacking, claim.cells)
         )
+        raise UserError(f"{name}: {claim.name}: no runs of {absent}; allowed: runs of {allowed}")
     if not blocks(given.outcomes, claim.figure, claim.cells).seeds:
         raise UserError(
             f"{name}: {claim.name}: no seed that all of its settings have; allowed: one"
         )
-
-
-def _words(cell: Cell) -> str:
-    bare = "" if cell.residual else " without shortcuts"
-    return f"{cell.setting} at the {cell.role} depth{bare}"

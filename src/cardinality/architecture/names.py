@@ -1,4 +1,4 @@
-"""Nets by the names that torchvision and timm have for them."""
+"""Nets in words, and by the names that torchvision and timm have for them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,6 +7,22 @@ from typing import TypedDict, Unpack
 
 from cardinality.architecture.settings import Architecture, Block, Setting, Shortcut, Stem
 from cardinality.common.errors import UserError
+
+
+def net_in_words(
+    setting: Setting | str, at: str = "", residual: bool = True, variant: str = ""
+) -> str:
+    """A net as pages and messages name it; ``net_in_words(*cell)`` names a compared cell.
+
+    Args:
+        setting: such as 32x4d.
+        at: its depth or the role of that, where a reader has to be told.
+        residual: whether it has shortcuts.
+        variant: in what it is none of the paper's (`Architecture.variant`).
+    """
+    return ", ".join(
+        part for part in (str(setting), at, variant, "" if residual else "no shortcuts") if part
+    )
 
 
 class Options(TypedDict, total=False):

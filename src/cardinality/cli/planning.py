@@ -121,13 +121,13 @@ def _lines(
         counted: whether lines without runs are shown.
     """
     from cardinality.architecture.complexity import block_parameters, deviation
+    from cardinality.architecture.names import net_in_words
 
     for entry in entries:
         row, net, cost = entry.row, entry.architecture, entry.complexity
         budget = row.budget * block_parameters(plan.ablation.reference)
         off = "deeper" if row.deeper else f"{deviation(row.setting, budget):+.2%}"
-        kind = f" {net.variant}" if net.variant else ""
-        name = f"{row.setting}{kind}{'' if row.residual else ' no shortcuts'}"
+        name = net_in_words(row.setting, residual=row.residual, variant=net.variant)
         common = (name, net.depth, f"{cost.params / 1e6:.2f}", f"{cost.macs / 1e6:.1f}", off)
         for run in entry.runs:
             if run.name in states:

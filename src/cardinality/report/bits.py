@@ -23,6 +23,7 @@ from cardinality.analysis.images import (
 )
 from cardinality.analysis.ledger import cell_of
 from cardinality.analysis.outcomes import Cell
+from cardinality.architecture.names import net_in_words
 from cardinality.experiment.plan import Plan
 from cardinality.results.folder import Results
 from cardinality.results.images import TestImages
@@ -137,14 +138,8 @@ def agreements(right: Right, compared: Iterable[tuple[Cell, Cell]]) -> pd.DataFr
             continue
         seen.add(key)
         found = agreement(*both)
-        names = {"first": words(first), "first_seed": one, "second": words(second)}
+        names = {"first": net_in_words(*first), "first_seed": one, "second": net_in_words(*second)}
         numbers = {"agree": found.agree, "expected": found.expected, "kappa": found.kappa}
         lines.append({**names, "second_seed": two, "images": found.images, **numbers})
     columns = ["first", "first_seed", "second", "second_seed", "images"]
     return pd.DataFrame(lines, columns=[*columns, "agree", "expected", "kappa"])
-
-
-def words(cell: Cell) -> str:
-    """A cell as pages name it."""
-    kind = f", {cell.variant}" if cell.variant else ""
-    return f"{cell.setting}, {cell.role}{kind}{'' if cell.residual else ', no shortcuts'}"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,10 @@ import pandas as pd
 
 from cardinality.analysis.images import ClassEffect
 from cardinality.analysis.verdicts import Decision, Verdict
+from cardinality.architecture.names import net_in_words
 from cardinality.common.files import refuse_links
 from cardinality.report import canvas, claims_page, forest, latex
-from cardinality.report.bits import agreements, words
+from cardinality.report.bits import agreements
 from cardinality.report.claims_parts import Part, as_data, claimed_way, compared_cells, shown_parts
 from cardinality.report.forest import Dot
 from cardinality.report.judged import DECISIONS, Judged
@@ -192,7 +194,7 @@ def _class_dots(judged: Judged, part: Part) -> list[Dot]:
     if contrast is None or part.verdict.figure != "top1_error":
         return []
     if len(contrast) == 2:
-        group = " − ".join(map(words, contrast))
+        group = " − ".join(starmap(net_in_words, contrast))
     else:
         group = f"{part.verdict.claim}, points a doubling of C"
     return [_class_dot(each, group) for each in judged.pictures.classes(contrast, effect.seeds)]

@@ -9,8 +9,9 @@ from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.images import ImageEffect, Interval
 from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Verdict
+from cardinality.architecture.names import net_in_words
 from cardinality.common.text import Markdown, code, link, markdown, plural
-from cardinality.report.bits import agreements, words
+from cardinality.report.bits import agreements
 from cardinality.report.claims_parts import (
     Part,
     between,
@@ -135,8 +136,10 @@ def remarks(judged: Judged, verdict: Verdict) -> list[str]:
     lines = []
     if any(link.evidence.effect.over for link in verdict.links):
         links = (
-            f"{markdown(words(link.first))}{between(verdict)}{markdown(words(link.second))}"
-            f" {effect_text(link.evidence.effect)} ({link.evidence.pairs})"
+            between(verdict).join(
+                markdown(net_in_words(*cell)) for cell in (link.first, link.second)
+            )
+            + f" {effect_text(link.evidence.effect)} ({link.evidence.pairs})"
             for link in verdict.links
         )
         lines.append(f"{name}, its links: {'; '.join(links)}.")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import starmap
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from cardinality.analysis.images import ImageEffect, Interval
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed
 from cardinality.analysis.verdicts import Evidence, Verdict, contrast_of
-from cardinality.report.bits import words
+from cardinality.architecture.names import net_in_words
 from cardinality.report.judged import Judged
 
 
@@ -36,7 +37,9 @@ class Part:
     @property
     def label(self) -> str:
         """What a link compares."""
-        return "" if self.link is None else between(self.verdict).join(map(words, self.link))
+        if self.link is None:
+            return ""
+        return between(self.verdict).join(starmap(net_in_words, self.link))
 
 
 def between(verdict: Verdict) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cardinality.architecture.names import net_in_words
 from cardinality.architecture.settings import Architecture
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.canvas import COLOURS, say_empty, titled
@@ -133,9 +134,9 @@ def _line_name(plan: Plan, entry: Entry, of_depths: bool) -> str:
     labels = {row.label for row in plan.ablation.rows} - {None}
     if entry.row.label and len(labels) == len(plan.ablation.rows):
         return entry.row.label
-    kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
-    depth = f", {entry.architecture.depth} layers" if of_depths else ""
-    return f"{entry.row.setting}{depth}{kind}{'' if entry.row.residual else ', no shortcuts'}"
+    net = entry.architecture
+    depth = f"{net.depth} layers" if of_depths else ""
+    return net_in_words(entry.row.setting, depth, entry.row.residual, net.variant)
 
 
 def _shown(entries: list[Entry]) -> list[Entry]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import starmap
 
 from cardinality.analysis.claims import Claims, claims_of
 from cardinality.analysis.contrasts import difference
@@ -9,11 +10,11 @@ from cardinality.analysis.ledger import cell_of, stated_seeds
 from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed, Runs, Why, paired_spread, seeds_to_detect
 from cardinality.analysis.power import POWER, t_seeds
+from cardinality.architecture.names import net_in_words
 from cardinality.common.text import markdown
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Run
 from cardinality.report import reference
-from cardinality.report.bits import words
 from cardinality.report.decision import siblings
 from cardinality.report.judged import borrowed, runs_of
 from cardinality.report.markdown import columns_of, to_markdown
@@ -69,7 +70,7 @@ def _claimed(
         if needed.claim in own:
             yield needed.claim, needed
             for link in needed.links:
-                yield f"· {' before '.join(map(words, link.cells[:2]))}", link
+                yield f"· {' before '.join(starmap(net_in_words, link.cells[:2]))}", link
 
 
 def _unclaimed(
@@ -92,7 +93,7 @@ def _unclaimed(
             seeds = t_seeds(points, spread.upper, level, claims.fewest_pairs)
         why: Why | None = "no deviation" if spread is None else "more than 1000"
         why = None if seeds is not None else why
-        label = " − ".join(map(words, cells))
+        label = " − ".join(starmap(net_in_words, cells))
         yield label, Needed(label, cells, points, spread, level, POWER, seeds, why)
 
 

@@ -16,6 +16,7 @@ from cardinality.analysis.ledger import outcomes_of, paper_figures
 from cardinality.analysis.outcomes import Cell, Outcomes
 from cardinality.analysis.outsiders import Given, judge_given, parse
 from cardinality.analysis.verdicts import Published, Verdict
+from cardinality.architecture.names import net_in_words
 from cardinality.architecture.settings import Setting
 from cardinality.common.files import read_text
 from cardinality.common.text import line, markdown, plural
@@ -23,7 +24,6 @@ from cardinality.experiment.configuration import Ablation
 from cardinality.experiment.places import ABLATIONS, find
 from cardinality.experiment.reading import load
 from cardinality.report import canvas, claims_page, forest
-from cardinality.report.bits import words
 from cardinality.report.forest import Dot
 from cardinality.report.judged import Judged
 from cardinality.report.markdown import columns_of, to_markdown
@@ -56,7 +56,7 @@ class Shown:
     @property
     def label(self) -> str:
         """What is compared."""
-        return f"{words(self.theirs.first)} − {words(self.theirs.second)}"
+        return f"{net_in_words(*self.theirs.first)} − {net_in_words(*self.theirs.second)}"
 
 
 @dataclass(frozen=True)

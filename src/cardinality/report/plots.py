@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cardinality.analysis.outcomes import Floats
+from cardinality.architecture.names import net_in_words
 from cardinality.architecture.settings import PAPER_BASE
 from cardinality.data.images import ImageSet
 from cardinality.experiment.plan import Plan
@@ -355,14 +356,9 @@ def _name(line: pd.Series, table: pd.DataFrame) -> str:
     """A line's label where each has its own, else what its net is."""
     if table.model.all() and table.model.is_unique:
         return str(line.model)
-    parts = [line.model, line.setting] if line.model else [line.setting]
-    if line.get("variant"):
-        parts.append(line.variant)
-    if table.depth.nunique() > 1:
-        parts.append(f"depth {line.depth}")
-    if not line.shortcuts:
-        parts.append("no shortcuts")
-    return ", ".join(parts)
+    depth = f"{line.depth} layers" if table.depth.nunique() > 1 else ""
+    net = net_in_words(line.setting, depth, line.shortcuts, line.get("variant", ""))
+    return f"{line.model}, {net}" if line.model else net
 
 
 def title(plan: Plan, table: pd.DataFrame) -> str:

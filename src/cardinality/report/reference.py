@@ -20,6 +20,7 @@ from cardinality.analysis.ledger import cell_of, outcomes_of
 from cardinality.analysis.margins import AgainstReference, against_reference
 from cardinality.analysis.outcomes import Cell, Figure, Outcomes
 from cardinality.analysis.planning import Runs
+from cardinality.architecture.names import net_in_words
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.files import read_text
@@ -178,9 +179,9 @@ def _heading(sample: Sample, plan: Plan) -> str:
 
 
 def _line(line: AgainstReference, depths: Mapping[Any, int]) -> dict[str, str]:
-    bare = "" if line.cell.residual else ", no shortcuts"
+    cell = line.cell._replace(role=f"{depths[line.cell.role]} layers")
     return {
-        "setting": f"{line.cell.setting}, {depths[line.cell.role]} layers{bare}",
+        "setting": net_in_words(*cell),
         "here, %": number(line.ours.mean),
         "n": str(line.ours.n),
         "reference, %": _spread(line),

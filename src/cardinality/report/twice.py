@@ -15,6 +15,7 @@ from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.estimates import Estimate
 from cardinality.analysis.margins import CellSameness, ResultsSameness, compare_results
 from cardinality.analysis.outcomes import Cell, Outcomes
+from cardinality.architecture.names import net_in_words
 from cardinality.common.errors import UserError
 from cardinality.common.text import markdown, plural
 from cardinality.experiment.run import Numerics, net_from
@@ -176,9 +177,7 @@ def _differing(cells: Sequence[Cell]) -> Iterator[list[str]]:
 
 def _net(cell: Cell) -> str:
     depth = cell.role.partition("\0")[0]
-    kind = _variant(_recipe(cell)["net"])
-    plain = "" if cell.residual else "no shortcuts"
-    return ", ".join(part for part in (cell.setting, depth, kind, plain) if part)
+    return net_in_words(cell.setting, depth, cell.residual, _variant(_recipe(cell)["net"]))
 
 
 def _variant(net: Mapping[str, Any]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from cardinality.analysis.claims import Claims, read_all_claims
 from cardinality.analysis.comparisons import Effect
 from cardinality.analysis.ledger import Ledger
-from cardinality.analysis.outcomes import Cell
 from cardinality.analysis.planning import Needed, Runs
 from cardinality.analysis.verdicts import Verdict
+from cardinality.architecture.names import net_in_words
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
 from cardinality.common.text import plural
@@ -130,7 +130,7 @@ def _claim(verdict: Verdict, needed: str) -> ClaimLine:
     evidence = verdict.evidence
     links = (
         LinkLine(
-            f"{_net(link.first)} against {_net(link.second)}",
+            f"{net_in_words(*link.first)} against {net_in_words(*link.second)}",
             _effect(link.evidence.effect),
             link.evidence.paper,
         )
@@ -157,11 +157,6 @@ def _claim(verdict: Verdict, needed: str) -> ClaimLine:
         diverged=evidence.effect.diverged,
         links=tuple(links),
     )
-
-
-def _net(cell: Cell) -> str:
-    plain = "" if cell.residual else " without shortcuts"
-    return f"{cell.setting}{plain} ({', '.join(filter(None, (cell.role, cell.variant)))})"
 
 
 def _effect(effect: Effect) -> Interval:

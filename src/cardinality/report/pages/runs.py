@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from cardinality.architecture.names import net_in_words
 from cardinality.common.text import plural
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.experiment.run import REVISION, Run
@@ -44,9 +45,8 @@ def _recorded(
 
 
 def _title(entry: Entry) -> str:
-    plain = "" if entry.row.residual else ", without shortcuts"
-    kind = f", {entry.architecture.variant}" if entry.architecture.variant else ""
-    return f"{entry.row.setting}, {entry.architecture.depth} layers{kind}{plain}"
+    net = entry.architecture
+    return net_in_words(entry.row.setting, f"{net.depth} layers", entry.row.residual, net.variant)
 
 
 def _run(gathered: Gathered, table: TableRead, entry: Entry, run: Run, record: Record) -> RunLine:

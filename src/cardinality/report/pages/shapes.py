@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from cardinality.architecture.names import net_in_words
+
 Value = str | int | float | None
 
 
@@ -129,8 +131,7 @@ class TableLine:
     @property
     def net(self) -> str:
         """The setting, and what else tells it from the other lines of its depth."""
-        named = f"{self.setting}, {self.variant}" if self.variant else self.setting
-        return named if self.shortcuts else f"{named}, no shortcuts"
+        return net_in_words(self.setting, residual=self.shortcuts, variant=self.variant)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Literal
 
+from cardinality.architecture.names import net_in_words
 from cardinality.experiment.plan import Entry
 from cardinality.report.pages.charts.drawing import SHOWN, depths_of, file_of, thinned
 from cardinality.report.pages.gathered import Gathered, TableRead
@@ -71,9 +72,8 @@ def _runs_of(gathered: Gathered, table: TableRead, depth: int) -> Curves:
 
 
 def _net(entry: Entry) -> str:
-    kind = entry.architecture.variant
-    named = f"{entry.row.setting}, {kind}" if kind else str(entry.row.setting)
-    return named if entry.row.residual else f"{named}, no shortcuts"
+    row = entry.row
+    return net_in_words(row.setting, residual=row.residual, variant=entry.architecture.variant)
 
 
 def _epoch_line(depth: int, net: str, epoch: int, by_seed: dict[int, Curve]) -> tuple[Value, ...]:
