@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 
@@ -57,4 +58,7 @@ def test_the_readmes_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     monkeypatch.chdir(ROOT)
-    exec(compile(example, "README.md", "exec"), {})
+    said: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), said)
+    assert said["net"].fc.in_features == 2048
+    assert len(said["runs"]) >= 100  # those that are committed

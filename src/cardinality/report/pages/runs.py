@@ -12,7 +12,7 @@ from cardinality.experiment.run import REVISION, Run
 from cardinality.report.pages.charts.by_epoch import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
-from cardinality.report.pages.tables import cell_of
+from cardinality.report.pages.tables import anchor_of
 from cardinality.report.wording import flat
 from cardinality.results.folder import Status
 from cardinality.results.records import Record, Sitting
@@ -23,7 +23,7 @@ def groups_of(gathered: Gathered) -> tuple[RunGroup, ...]:
     found: dict[str, tuple[str, dict[str, None], dict[str, RunLine]]] = {}
     for table in gathered.tables:
         for entry, run, record in _recorded(table, gathered.records):
-            cell = cell_of(run.configuration["net"])
+            cell = anchor_of(run.configuration["net"])
             _, tables, runs = found.setdefault(cell, (_title(entry), {}, {}))
             tables.setdefault(table.plan.ablation_name)
             if run.name not in runs:

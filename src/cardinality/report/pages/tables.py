@@ -26,7 +26,7 @@ def lines_of(table: TableRead) -> tuple[TableLine, ...]:
     )
 
 
-def cell_of(net: Mapping[str, Any]) -> str:
+def anchor_of(net: Mapping[str, Any]) -> str:
     """The anchor of the runs of a net, from their configuration's part about it."""
     plain = "" if net["residual"] else "-noshortcut"
     more = (key if value is True else value for key, value in net.items() if key in OPTIONS)
@@ -42,7 +42,7 @@ def _line(table: TableRead, entry: Entry, compared: Line) -> TableLine:
     against = None if reference is None else reference.complexity
     counts = entry.complexity
     return TableLine(
-        cell=cell_of(net_of(entry.architecture)),
+        cell=anchor_of(net_of(entry.architecture)),
         role=entry.role,
         depth=entry.architecture.depth,
         setting=str(entry.row.setting),
