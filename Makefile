@@ -26,6 +26,15 @@ THEIRS := MAKE% GNUMAKE% SHELL .% CURDIR TMPDIR CC CXX CFLAGS CXXFLAGS BROWSER_T
 UNKNOWN := $(filter-out $(KNOWN) $(THEIRS),$(GIVEN))
 $(if $(UNKNOWN),$(error $(firstword $(UNKNOWN)): no such variable; allowed: $(KNOWN); those of other programs: $(firstword $(UNKNOWN))=... make ...))
 
+# Nor is one ignored that none of the targets takes. PYTHON is of all that set themselves up.
+TAKES_report := RESULTS PROTOCOL
+TAKES_claims := RESULTS PROTOCOL
+TAKES_bench := DEVICE
+TAKES_test-faults := FAULTS
+TAKEN := PYTHON $(foreach goal,$(MAKECMDGOALS),$(if $(filter $(goal),$(TABLES)),PROTOCOL SEEDS DEVICE RESULTS DATA,$(TAKES_$(goal))))
+UNUSED := $(filter-out $(TAKEN),$(filter $(KNOWN),$(GIVEN)))
+$(if $(UNUSED),$(error $(firstword $(UNUSED)): has no effect on $(or $(MAKECMDGOALS),help); allowed: $(strip $(TAKEN))))
+
 .DEFAULT_GOAL := help
 .PHONY: $(TASKS) $(TABLES)
 

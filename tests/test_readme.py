@@ -167,7 +167,6 @@ def test_the_makefile_refuses_a_variable_that_it_does_not_have() -> None:
         ("SEED=3", False),
         ("seeds=3", False),
         ("PROTOCL=cifar10", False),
-        ("FAULTS=sample", True),
         ("CARDINALITY_DATA=/data", True),
     ):
         command = ["make", "--no-print-directory", "--dry-run", "table3", given]
@@ -177,6 +176,22 @@ def test_the_makefile_refuses_a_variable_that_it_does_not_have() -> None:
         assert (ended.returncode == 0) == allowed
         assert (refused in ended.stderr) == (not allowed)
         assert ("cardinality run" in ended.stdout) == allowed
+
+
+def test_the_makefile_refuses_a_variable_that_its_target_does_not_take() -> None:
+    for words, allowed in (
+        (("claims", "DEVICE=cuda"), False),
+        (("test", "FAULTS=sample"), False),
+        (("clean", "RESULTS=/"), False),
+        (("DATA=here",), False),
+        (("test-faults", "FAULTS=sample"), True),
+        (("report", "RESULTS=here", "PROTOCOL=quick"), True),
+        (("lint", "table3", "SEEDS=1"), True),
+    ):
+        command = ["make", "--no-print-directory", "--dry-run", *words]
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (ended.returncode == 0) == allowed
+        assert ("has no effect on" in ended.stderr) == (not allowed)
 
 
 def test_the_makefile_passes_any_name_on_as_one_word() -> None:

@@ -187,7 +187,24 @@ def test_a_run_that_tables_leave_out_is_told_in_its_plan(
     asked = ["plan", str(files[0]), "--protocol", str(files[1]), "--results", str(tmp_path)]
     _, out, _ = call(*asked, "--device", "cpu")
     assert "  unsound  " in out
+    assert "1 of 2 runs are there, 1 unsound. Nothing is missing." in " ".join(out.split())
     assert "Note: 1 record of this table left out as unsound: " in out
+
+
+def test_who_may_only_read_sees_table_and_claims(
+    call: Call, tmp_path: Path, put_records: Callable[..., None]
+) -> None:
+    """A file in the way of what would be written does here what permissions do elsewhere."""
+    put_records(make_plan("table3", "quick", detect("cpu")), Results(tmp_path / "quick"))
+    (tmp_path / "quick" / "tables").write_text("")
+    code, out, err = call("render", "table3", "--results", str(tmp_path))
+    assert "| 32x4d" in out
+    assert (code, err.count("\n")) == (2, 1)
+    (tmp_path / "quick" / "claims.md").mkdir()
+    for protocol in ((), ("--protocol", "quick")):
+        code, out, err = call("claims", "--results", str(tmp_path), *protocol)
+        assert "as the cardinality rises" in out
+        assert (code, err.count("\n")) == (2, 1)
 
 
 def test_solve(call: Call) -> None:
@@ -213,7 +230,7 @@ def test_plan_lists_every_run_and_says_what_its_estimate_rests_on(
     _, out, _ = call(*arguments)
     assert out.count(" done  ") == 17
     assert out.count(" failed  ") == 1
-    assert "18 of 20 runs are there." in out
+    assert "17 of 20 runs are there, 1 failed. The missing ones: " in out
 
 
 def test_estimates_come_from_records_of_this_kind_of_machine(

@@ -74,6 +74,11 @@ def test_errors_of_ours_stay_what_they_are(error: Exception) -> None:
         ["evaluate", "--weights", "FILE", "--data", ".", "--setting", "2x40d", "--resize", "99999"],
         ["plan", "table3", "--results", "PIPE.csv"],
         ["report", "--results", "FILE"],
+        ["report", "--results", "NEW"],
+        ["render", "table3", "--results", "NEW"],
+        ["render", "table2", "--results", ""],
+        ["status", "--results="],
+        ["--workspace", "", "plan", "table3"],
         ["--workspace", "FILE", "plan", "table3"],
         ["evaluate", "--weights", "FILE", "--data", ".", "--setting", "32x4d", "--depth", "50"],
     ],
@@ -102,6 +107,8 @@ def test_one_line_and_status_2(
     assert told_.startswith("error: ")
     assert told_.isprintable()
     assert len(told_) < 500
+    assert not (tmp_path / "NEW").exists()
+    assert not (tmp_path / "quick").exists()
 
 
 def test_a_locale_without_our_letters_does_not_end_the_work() -> None:

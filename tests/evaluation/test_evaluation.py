@@ -22,6 +22,7 @@ from cardinality.data.images import ImageSet
 from cardinality.data.listing import scan
 from cardinality.data.loaders import EVALUATION_BATCH
 from cardinality.data.store import load_images
+from cardinality.evaluation import record as records
 from cardinality.evaluation.counting import BATCH, Way, count_errors, prepare, way
 from cardinality.evaluation.record import Evaluation, interval, read, write
 from cardinality.evaluation.views import Crops, stream
@@ -231,6 +232,11 @@ def test_a_runs_own_weights_have_the_error_of_its_record(
         long = {"weights": f"{'w' * 200}.pth", "data": f"{'d' * 200}/severity{severity}"}
         write(one.model_copy(update=long), tmp_path / "long")
     assert len(read(tmp_path / "long")) == 2
+    # One name may stand for several sets of images; the table then tells them apart.
+    others = ["a" * 16, "b" * 16]
+    two = [one.model_copy(update={"data_checksum": other}) for other in others]
+    assert [f"({other[:8]})" in records.page(two) for other in others] == [True, True]
+    assert one.data_checksum[:8] not in records.page([one])
     # Ten views are another measurement of the same weights.
     assert call(monkeypatch, *arguments, "--views", "ten", "--crop", "12") == 0
     torch.set_num_threads(threads)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from cardinality.execution.display import Display
 from cardinality.experiment.plan import Plan
 from tests.execution.fakes import Quiet
 
@@ -19,3 +20,15 @@ def test_time_left_counts_only_the_work_of_this_sitting(
         now[0] += 10
         display.advanced(run.name, 1.5)  # ten seconds for a quarter of the run
         assert display.remaining() == pytest.approx(10)
+
+
+def test_of_runs_that_others_compute_nothing_is_said_that_is_not_known(
+    tiny: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as jobs of a cluster, which may wait in its queue, or have not been sent yet."""
+    monkeypatch.setattr("cardinality.execution.display.HEARTBEAT", -1.0)
+    run = tiny.runs()[0]
+    with Display([run], doing="awaited") as display:
+        display.started(run)
+        display.refresh()
+    assert capsys.readouterr().out == f"awaited {run.name[:-11]} epoch 0/2  (0/1 runs)\n"

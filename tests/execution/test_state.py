@@ -17,6 +17,15 @@ RUNNING, LOST, STOPPED = (f"32x4d-depth11-seed{seed}-0a1b2c3d4e" for seed in ran
 ELSEWHERE = Identity(host="node7", system="boot", number=17, began=1)
 
 
+def test_what_is_no_record_is_nobodys_run(tmp_path: Path) -> None:
+    """As a copy that was broken off leaves it; `plan` calls the run missing, `verify` says why."""
+    results = Results(tmp_path / "quick")
+    (results.folder / "runs" / RUNNING).mkdir(parents=True)
+    (results.folder / "runs" / RUNNING / "epochs.csv").write_text("epoch\n")
+    (results.folder / "runs" / "loop").symlink_to(".")
+    assert states(results) == []
+
+
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_whoever_may_only_read_is_told_a_guess(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -230,6 +230,8 @@ def test_an_unsound_record_is_listed_without_where_it_lies(protocol: Path, resul
     (folder.folder / "runs" / plan.runs()[0].name / "epochs.csv").write_text("epoch\n1\n")
     absent = page_of(gather("made", results)).absent
     assert absent[0].status == "unsound"
+    # Nothing else of the table is absent, and it is not told a second time, as missing.
+    assert not [each for each in absent if each.command.startswith("cardinality run table3 ")]
     assert str(results) not in absent[0].reason
     assert "epochs.csv" in absent[0].reason
 

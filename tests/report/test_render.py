@@ -186,8 +186,20 @@ def test_a_record_that_does_not_hold_together_is_left_out_and_said(
     found = as_recorded(asked, results)
     assert found.unsound.keys() == {path.name for path in (edited, torn, swapped, flipped)}
     page, _ = render(asked, results)
-    assert "Partial: 16 of 20" in page
+    assert "Partial: 16 of 20 runs are there, 4 unsound.**" in page
     assert "Left out, because they do not hold together: 4 runs" in page
+
+
+@pytest.mark.parametrize(("first", "beyond"), [(1, False), (3, True)])
+def test_seeds_that_the_protocol_states_are_not_said_to_be_others(
+    machine: Machine, results: Results, put_records: Put, first: int, beyond: bool
+) -> None:
+    asked = make_plan("table3", "quick", machine, seeds=1, first_seed=first)
+    assert asked.protocol.count("base") == 3
+    put_records(asked, results)
+    page, _ = render(asked, results)
+    assert f"1 seed a row, from {first} on" in page
+    assert ("none of which the protocol states" in page) == beyond
 
 
 def test_the_papers_figures_are_those_of_the_paper() -> None:

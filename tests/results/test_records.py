@@ -50,6 +50,17 @@ def test_nothing_half_written_is_left(tiny: Plan, tmp_path: Path, put_records: P
     assert left == {"run.json", "epochs.csv", "correct.bin"}
 
 
+def test_a_file_where_a_runs_folder_belongs_makes_room(
+    tiny: Plan, tmp_path: Path, put_records: Put
+) -> None:
+    results, name = Results(tmp_path), tiny.runs()[0].name
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / name).write_text("")
+    put_records(tiny, results)
+    assert results.status(name) == "done"
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
 def test_a_success_takes_the_place_of_a_failure(
     tiny: Plan, tmp_path: Path, put_records: Put
 ) -> None:

@@ -83,6 +83,11 @@ def no_record(one: Path, _other: Path) -> None:
     (one / "run.json").unlink()
 
 
+def a_file_in_its_place(one: Path, _other: Path) -> None:
+    shutil.rmtree(one)
+    one.write_text("")
+
+
 def anothers_record(one: Path, other: Path) -> None:
     shutil.copy(other / "run.json", one / "run.json")
 
@@ -96,7 +101,8 @@ def fewer_labels(one: Path, _other: Path) -> None:
     "damage",
     [
         another_error, not_a_number, five_hundred_percent, anothers_epochs, anothers_bits, no_bits,
-        another_configuration, other_counts, no_record, anothers_record, fewer_labels,
+        another_configuration, other_counts, no_record, a_file_in_its_place, anothers_record,
+        fewer_labels,
     ],
 )  # fmt: skip
 def test_damage_is_found(

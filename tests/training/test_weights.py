@@ -125,6 +125,13 @@ def test_what_else_a_net_has_is_the_weights_own_too(tmp_path: Path, options: Opt
     assert same(net, net_with(weights, path, Setting(1, 64), depth, "cifar", padded))
 
 
+def test_shortcuts_of_type_a_have_no_projections(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    torch.save(build("1x64d", 11, "cifar", 7, base=16).state_dict(), path)
+    with pytest.raises(UserError, match=r"has projections, .* allowed: without --padded"):
+        net_with(load_weights(path)[0], path, Setting(1, 64), 11, "cifar", padded=True)
+
+
 def test_torchvisions_weights_are_read(tmp_path: Path) -> None:
     path = tmp_path / "resnext50_32x4d-random.pth"
     theirs = torchvision.models.resnext50_32x4d()

@@ -19,7 +19,7 @@ from cardinality.cli.given import evaluate_command
 from cardinality.cli.grid import run_command
 from cardinality.cli.meaning import claims_command, compare_command
 from cardinality.cli.mistakes import let_everything_be_printed, told
-from cardinality.cli.options import check_numbers
+from cardinality.cli.options import check_empty, check_numbers
 from cardinality.cli.planning import plan_command
 from cardinality.cli.report import report_command
 from cardinality.cli.responses import responses_command
@@ -76,6 +76,7 @@ def main() -> None:
     try:
         arguments = sys.argv[1:] or ["--help"]
         commands = {str(c.name): c.callback for c in app.registered_commands if c.callback}
+        check_empty(arguments)
         check_numbers(commands, arguments)
         status = command.main(arguments, prog_name="cardinality", standalone_mode=False)
     except UserError as error:

@@ -95,7 +95,7 @@ def send(
     executor = Slurm(cluster, found, order, str(workspace().absolute()))
     with Stop(limit) as stop:
         print(f"{plural(len(runs), 'run')} to send, {cluster.array} at once at most.", flush=True)
-        return compute_with(lambda: executor, runs, found, Display(runs, 1.0), stop)
+        return compute_with(lambda: executor, runs, found, Display(runs, doing="awaited"), stop)
 
 
 def _whole(name: str) -> str:

@@ -1,7 +1,8 @@
 """The commands about what the numbers mean: claims, compare."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,11 +26,14 @@ def claims_command(
     form: FormatOption = "markdown",
 ) -> None:
     """Say which of the paper's sentences the records support, and how sure that is."""
+    from cardinality.report import claims_page
     from cardinality.report.claims_files import write, write_overview
 
     root = results_root(results)
     if protocol is not None:
-        page, files = write(_judged(root, protocol), form)
+        judged = _judged(root, protocol)
+        with _told_anyway(lambda: claims_page.page(judged)):
+            page, files = write(judged, form)
         _show(page, files)
         return
     everything = _all(root)
@@ -38,9 +42,20 @@ def claims_command(
             f"{root}: no protocol has results there that can be judged; allowed: --protocol, or"
             " --results"
         )
-    files = [file for judged in everything for file in write(judged, form)[1]]
-    page, more = write_overview(everything, root)
+    with _told_anyway(lambda: claims_page.overview(everything)):
+        files = [file for judged in everything for file in write(judged, form)[1]]
+        page, more = write_overview(everything, root)
     _show(page, [*files, *more])
+
+
+@contextmanager
+def _told_anyway(page: Callable[[], str]) -> Iterator[None]:
+    """Print a page where it cannot be written: who may only read sees it at least."""
+    try:
+        yield
+    except OSError:
+        print(page())
+        raise
 
 
 def _show(page: str, files: Sequence[Path]) -> None:

@@ -110,6 +110,20 @@ def check_numbers(commands: Mapping[str, Callable[..., None]], arguments: Sequen
             raise UserError(f"{option}: {text!r:.80} is no plain number; allowed: {allowed}")
 
 
+def check_empty(arguments: Sequence[str]) -> None:
+    """See that no option is empty, as a shell's variable is that nobody has set.
+
+    An empty path would be read as the current folder.
+
+    Raises:
+        UserError: one is.
+    """
+    for argument, after in zip(arguments, [*arguments[1:], None], strict=True):
+        option, equals, value = argument.partition("=")
+        if option.startswith("--") and (value if equals else after) == "":
+            raise UserError(f"{option}: is empty; allowed: a value, or without it")
+
+
 def _numbers(command: Callable[..., None]) -> dict[str, type]:
     """The options of a command that are numbers, and of which kind."""
     found: dict[str, type] = {}

@@ -1,5 +1,6 @@
 """The command that shows a grid and what it costs before it is computed: plan."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,6 @@ def plan_command(
         raise UserError("--price: of which machine?; allowed: with --machine NAME")
     from tabulate import tabulate
 
-    from cardinality.execution.driver import missing
     from cardinality.execution.probe import rate
     from cardinality.report.recorded import as_recorded
     from cardinality.results.estimate import estimate
@@ -101,10 +101,14 @@ def plan_command(
     if plan.ablation.trains and not chosen:
         print("\nNothing is trained: this scale states no seeds for these depths.")
     elif plan.ablation.trains:
-        absent = missing(chosen, found)
+        absent = [run for run in chosen if states[run.name] == "missing"]
         jobs = jobs_here(plan, found, machine, jobs)
         time = estimate(absent, found, machine, jobs, lambda: rate(plan, absent, machine))
-        print(f"\n{len(chosen) - len(absent)} of {len(chosen)} runs are there.", end=" ")
+        counts = Counter(states.values())
+        told = [f"{counts['done']} of {len(chosen)} runs are there"]
+        ended = ("failed", "diverged", "unsound")
+        told += [f"{counts[what]} {what}" for what in ended if counts[what]]
+        print(f"\n{', '.join(told)}.", end=" ")
         print(f"The missing ones: {time}." if absent else "Nothing is missing.")
         say_what_is_shown(plan, shown)
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cardinality.cli.check import protocols
 from cardinality.cli.options import ResultsOption, refuse, results_root, shown_path
 
 
@@ -40,6 +41,8 @@ def report_command(
     refuse({"--port": port}, "without --serve", "both, or neither")
     from cardinality.report.pages.write import write_report
 
+    if protocol is None:
+        protocols(folder, None)  # a page of nothing would be made where a name is misspelt
     first, changed = write_report(folder, protocol)
     for path in (path for path in changed if path.suffix != ".csv"):
         print(f"wrote {shown_path(path)}")
@@ -47,7 +50,7 @@ def report_command(
     if numbers:
         print(f"and {numbers} files of the figures' numbers beside them.")
     if not changed:
-        print(f"{first} is as the records have it.")
+        print(f"{shown_path(first)} is as the records have it.")
     if open_page:
         import webbrowser
 

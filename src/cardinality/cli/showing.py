@@ -39,6 +39,8 @@ def render_command(
     plan, found, _ = open_plan(
         ablation, protocol, seeds, "auto", results, batch=batch, first_seed=first_seed
     )
+    if results is not None and plan.ablation.trains and not results.is_dir():
+        raise UserError(f"{results}: no such folder; allowed: one with results")
     show(plan, found, form, anew=True)
 
 
@@ -49,9 +51,15 @@ def show(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -
     now = made_of(plan, found, form)
     before = None if anew else recall(plan, found, now)
     if before is None:
+        from cardinality.report.render import closing
         from cardinality.report.render import render as write
 
-        page, files = write(plan, found, form)
+        try:
+            page, files = write(plan, found, form)
+        except OSError:  # who may only read sees the table at least, and then what was wrong
+            if plan.ablation.trains:
+                print(closing(plan, found))
+            raise
         keep(plan, found, now, page, files)
     else:
         page, files = before

@@ -202,6 +202,15 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all in it, as far as it may be; a link, not what it is to."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what processes of this host that are gone have left half written in a folder.
 
@@ -214,10 +223,7 @@ def remove_leftovers(folder: Path) -> None:
         with suppress(OSError):  # somebody else may not be let, or quicker
             if _writes(int(writer["process"]), path):
                 continue
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            remove(path)
 
 
 def _writes(number: int, path: Path) -> bool:

@@ -6,6 +6,7 @@ kept beside the data under a hash of every file's name, size and time of change,
 read again only after a change.
 """
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from cardinality.common.errors import UserError
-from cardinality.common.text import LONGEST, line
+from cardinality.common.text import LONGEST, line, plural
 from cardinality.data.decoding import UnreadableImage, open_image
 from cardinality.data.listing import ENDINGS, File, Sample, Split, fingerprint, scan
 from cardinality.experiment.datasets import Folders
@@ -76,10 +77,12 @@ def labelled(folder: Path, classes: int) -> list[Sample]:
     """
     split = split_of(folder)
     if len(split.classes) != classes:
-        shown = line(", ".join([*split.classes][:5]), 100)
+        more = ", ..." if len(split.classes) > 5 else ""
+        shown = line(", ".join([*split.classes][:5]), 100) + more
+        count = plural(len(split.classes), "class folder")
         raise UserError(
-            f"{folder}: {len(split.classes):,} class folders ({shown}...), and {classes:,} classes"
-            " are asked for; allowed: as many folders as classes"
+            f"{folder}: {count} ({shown}), and {classes:,} classes are asked for; allowed: as many"
+            " folders as classes"
         )
     return split.samples()
 
@@ -91,7 +94,8 @@ def split_of(folder: Path) -> Split:
         UserError: there is no such folder, or something is wrong with it.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; allowed: one with a folder a class")
+        what = "is there and is no folder" if os.path.lexists(folder) else "no such folder"
+        raise UserError(f"{folder}: {what}; allowed: one with a folder a class")
     split = scan(folder)
     _stop_at([*_empty(split), *_headers(split)], folder)
     return split

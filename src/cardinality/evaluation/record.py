@@ -2,7 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -203,6 +204,13 @@ def _looked(record: Evaluation) -> str:
     return f"{record.resize}, {record.crop}, {record.views}"
 
 
+def _told_apart(named: Iterable[tuple[str, str]]) -> list[str]:
+    """Names, with how their checksum begins where one name stands for several things."""
+    pairs = list(named)
+    counts = Counter(name for name, _ in {*pairs})
+    return [f"{name} ({sha[:8]})" if counts[name] > 1 else name for name, sha in pairs]
+
+
 def page(records: list[Evaluation]) -> str:
     """The table of evaluated weights, named by weight set."""
 
@@ -212,10 +220,10 @@ def page(records: list[Evaluation]) -> str:
         return f"{value:.2f} ({bounds[0]:.2f} to {bounds[1]:.2f})"
 
     rows = {
-        "weights": [_named(record) for record in records],
+        "weights": _told_apart((_named(r), r.weights_checksum) for r in records),
         "setting": [_net(record) for record in records],
         "depth": [str(record.depth) for record in records],
-        "data": [record.data for record in records],
+        "data": _told_apart((r.data, r.data_checksum) for r in records),
         "n": [f"{record.images:,}" for record in records],
         "classes": [f"{record.among or record.classes:,}-way" for record in records],
         "resize, crop, views": [

@@ -27,14 +27,18 @@ class Display:
 
     Args:
         runs: all that are to be computed.
-        expected: seconds that they are estimated to take.
+        expected: seconds that they are estimated to take; none where nothing is known of that.
+        doing: what is done about a run that has begun.
     """
 
-    def __init__(self, runs: Sequence[Run], expected: float) -> None:
+    def __init__(
+        self, runs: Sequence[Run], expected: float | None = None, doing: str = "running"
+    ) -> None:
         self.costs = {run.name: run.cost for run in runs}
         self.epochs = {run.name: run.epochs for run in runs}
         self.all_costs = sum(self.costs.values())
         self.expected = expected
+        self.doing = doing
         self.parts = dict.fromkeys(self.costs, 0.0)
         # What earlier sittings had done of a run when it went on: no work of this one.
         self.before: dict[str, float] = {}
@@ -103,7 +107,7 @@ class Display:
         if not self.console.is_terminal and time.monotonic() - self.spoken > HEARTBEAT:
             more = f" and {len(self.tasks) - SHOWN} more" if len(self.tasks) > SHOWN else ""
             named = map(self._epoch, list(self.tasks)[:SHOWN])
-            self._say(f"running {', '.join(named)}{more}")
+            self._say(f"{self.doing} {', '.join(named)}{more}")
 
     def _epoch(self, name: str) -> str:
         """Which run, and how many of its epochs are done."""
@@ -115,16 +119,20 @@ class Display:
         self.there += self.costs[name] * (part - self.parts[name])
         self.parts[name] = part
 
-    def remaining(self) -> float:
-        """Seconds that are left."""
+    def remaining(self) -> float | None:
+        """Seconds that are left, if anything is known of that."""
         elapsed = time.monotonic() - self.start
         there, before = self.there / self.all_costs, self.there_before / self.all_costs
         if there - before < 0.02:
+            if self.expected is None:
+                return None
             return max(0.0, self.expected * (1 - before) - elapsed)
         return elapsed * (1 - there) / (there - before)
 
     def _state(self) -> str:
-        return f"{self.ended_runs}/{len(self.costs)} runs, {duration(self.remaining())} left"
+        seconds = self.remaining()
+        left = "" if seconds is None else f", {duration(seconds)} left"
+        return f"{self.ended_runs}/{len(self.costs)} runs{left}"
 
     def _say(self, text: str) -> None:
         self.spoken = time.monotonic()

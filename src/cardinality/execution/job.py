@@ -137,7 +137,7 @@ def _drive(told: Order, stop: Stop, make_ready: Callable[[Device], Compute]) -> 
     except Exception as error:
         raise Broken(one_line(error)) from error
     place = Place(provenance(machine), side_by_side=1)
-    with Display([run], 1.0) as display:
+    with Display([run]) as display:
         display.console.quiet = True
         here = Here(compute, results.folder, place, stop)
         waits = _was_its_own(results, run)

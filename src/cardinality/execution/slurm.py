@@ -19,6 +19,7 @@ from typing import Any
 from cardinality.common.errors import UserError, one_line
 from cardinality.common.files import read_text, written_aside
 from cardinality.common.notes import note
+from cardinality.common.text import plural
 from cardinality.execution.cluster import Cluster
 from cardinality.execution.contract import Broken, Progress, Report
 from cardinality.execution.failure import failure_of
@@ -168,7 +169,8 @@ class Slurm:
             raise Broken(MISSING)
         states = queue()
         if states is None:  # its controller restarts; jobs go on meanwhile
-            note("Slurm's controller does not answer; it is asked again and again")
+            waiting = f"; {plural(len(self.given), 'run')} not sent yet" if self.given else ""
+            note(f"Slurm's controller does not answer; it is asked again and again{waiting}")
             return
         for sent in list(self.sent.values()):
             yield from self._look(sent, states)
@@ -271,7 +273,7 @@ class Slurm:
     def _left(self) -> Iterator[Report]:
         """The driver ends; its jobs do not, and the same command goes on with them."""
         for run in self.given:
-            yield Report(run, "stopped")
+            yield Report(run, "stopped", "it was not sent")
         for sent in self.sent.values():
             yield Report(sent.run, "stopped", f"job {sent.job} goes on; scancel would end it")
         self.given.clear()

@@ -6,7 +6,7 @@ from cardinality.common.errors import UserError
 from cardinality.execution.holds import Holds
 from cardinality.execution.scheduler import LIVE, queue
 from cardinality.execution.slurm import job_of
-from cardinality.results.folder import Results
+from cardinality.results.folder import RECORD, Results
 from cardinality.results.progress import Unsound, read_header
 
 # In the order in which they are told.
@@ -31,7 +31,8 @@ def states(results: Results) -> list[State]:
     A run is lost if whoever had it has died and nobody goes on with it; the next driver will.
     """
     folder = results.folder
-    names = {path.parent.name for kind in ("runs", "failed") for path in folder.glob(f"{kind}/*/*")}
+    ended = (path for kind in ("runs", "failed") for path in folder.glob(f"{kind}/*/{RECORD}"))
+    names = {path.parent.name for path in ended}
     names |= {path.name for path in folder.glob("holds/*")}
     names |= {path.stem for path in folder.glob("checkpoints/*.pt")}
     names |= {path.stem for path in folder.glob("jobs/*.json")}

@@ -287,26 +287,29 @@ def _state(found: Recorded) -> str:
     """Whether the runs of a table are there; one that diverged has ended, and is no failure."""
     plan, done, failed, diverged = found.plan, found.done, found.failed, found.diverged
     runs = plan.runs()
-    missing = sum(run.name not in done and run.name not in failed for run in runs)
+    absent = [run.name for run in runs if run.name not in done and run.name not in failed]
+    unsound = sum(name in found.unsound for name in absent)
+    missing = len(absent) - unsound
     gone = sum(run.name in failed and run.name not in diverged for run in runs)
     lost = sum(run.name in diverged for run in runs)
     told = f" Of {plural(lost, 'run')} the loss diverged: in no mean." if lost else ""
     if not runs:
         return "Nothing is trained: this scale states no seeds for these depths."
-    if not missing and not gone:
+    if not absent and not gone:
         usual = max(plan.protocol.count(entry.role) for entry in plan.entries)
         fewer = f"; the protocol asks for {usual}" if plan.seeds < usual else ""
         counts = sorted({len(entry.runs) for entry in plan.entries})
         seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(plan.seeds)
         first = min(run.seed for run in runs)
-        which = f", from {first} on, none of which the protocol states" if first else ""
+        beyond = ", none of which the protocol states" if first >= usual else ""
+        which = f", from {first} on{beyond}" if first else ""
         whole = f"Complete: {plural(len(runs), 'run')}, {seeds} seed{'s'[: plan.seeds > 1]} a row"
         whole += f"{which}{fewer}."
         return whole + told
-    parts = [f"{missing} missing"] if missing else []
-    parts += [f"{gone} failed"] if gone else []
+    lacking = {"missing": missing, "unsound": unsound, "failed": gone}
+    parts = [f"{count} {what}" for what, count in lacking.items() if count]
     return Markdown(
-        f"**Partial: {len(runs) - missing - gone} of {len(runs)} runs are there,"
+        f"**Partial: {len(runs) - len(absent) - gone} of {len(runs)} runs are there,"
         f" {' and '.join(parts)}.**{told}"
     )
 

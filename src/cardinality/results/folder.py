@@ -24,7 +24,7 @@ from typing import Literal
 
 from cardinality.architecture.complexity import Complexity, complexity
 from cardinality.common.errors import UserError
-from cardinality.common.files import aside_of, guard, read_bytes, refuse_links, sync
+from cardinality.common.files import aside_of, guard, read_bytes, refuse_links, remove, sync
 from cardinality.experiment.run import LaterNetError, net_from
 from cardinality.results.epochs import Epoch, read_epochs, write_epochs
 from cardinality.results.images import LARGEST, Correct, checksum
@@ -230,7 +230,7 @@ class Results:
             shutil.rmtree(aside)  # somebody else was quicker by a moment
             return
         sync(target.parent)
-        shutil.rmtree(aside.with_suffix(".old"), ignore_errors=True)
+        remove(aside.with_suffix(".old"))
         if record.status == "done":
             shutil.rmtree(self.folder / "failed" / record.name, ignore_errors=True)
 

@@ -71,8 +71,9 @@ def _without_labels(records: Iterable[Record], results: Results) -> Iterator[str
 
 def _without_record(folder: Path) -> Iterator[str]:
     for path in sorted([*(folder / "runs").glob("*"), *(folder / "failed").glob("*")]):
-        if path.is_dir() and not (path / RECORD).is_file():
-            yield f"{path}: has no {RECORD}; the run counts as missing"
+        if not (path / RECORD).is_file():
+            what = f"has no {RECORD}" if path.is_dir() else "is no folder"
+            yield f"{path}: {what}; the run counts as missing"
 
 
 def _changed(folder: Path) -> Iterator[str]:

@@ -166,7 +166,11 @@ def net_with(
             f"{path}: has no {' and no '.join(missing) or 'weights of a net'}{why}; it has"
             f" {line(', '.join([*weights][:3]), 100)}; allowed: a ResNeXt's"
         ) from None
-    if padded and not options.get("residual", True):
+    if padded and options.get("residual", True):
+        raise UserError(
+            f"{path}: has projections, and shortcuts of type A have none; allowed: without --padded"
+        )
+    if padded:
         options |= {"residual": True, "shortcut": "A"}
     architecture = Architecture(setting, depth, stem, classes, base, **options)
     with torch.device("meta"):  # shapes first: a file can claim any size without holding it

@@ -134,11 +134,12 @@ def absent_of(gathered: Gathered) -> tuple[Absent, ...]:
     Those that are only missing are one line a net: one command computes all of them.
     """
     found: dict[str, Absent] = {}
+    unsound = _unsound(gathered)
     for table in gathered.tables:
         failed, done = table.found.failed, table.found.done
         for entry in table.plan.entries:
             for run in entry.runs:
-                if run.name in done or run.name in found:
+                if run.name in done or run.name in found or run.name in unsound:
                     continue
                 why = failed.get(run.name)
                 status: Status = "missing" if why is None else "failed"
@@ -148,7 +149,7 @@ def absent_of(gathered: Gathered) -> tuple[Absent, ...]:
                     command(table, entry, None if why is None else run, status),
                 )  # fmt: skip
     ended = [each for each in found.values() if each.status != "missing"]
-    return (*_unsound(gathered), *ended, *_together(found.values()))
+    return (*unsound.values(), *ended, *_together(found.values()))
 
 
 def _together(absent: Iterable[Absent]) -> Iterator[Absent]:
@@ -161,13 +162,13 @@ def _together(absent: Iterable[Absent]) -> Iterator[Absent]:
         yield replace(same[0], seeds=tuple(seed for each in same for seed in each.seeds))
 
 
-def _unsound(gathered: Gathered) -> list[Absent]:
-    """Records that do not hold together; where they lie on this machine is left out."""
+def _unsound(gathered: Gathered) -> dict[str, Absent]:
+    """Records that do not hold together, by name; where they lie on this machine is left out."""
     here = f"{gathered.results.folder}/"
-    return [
-        Absent(name, (), "unsound", problem.replace(here, ""), "cardinality verify")
+    return {
+        name: Absent(name, (), "unsound", problem.replace(here, ""), "cardinality verify")
         for name, problem in gathered.results.read_all()[1].items()
-    ]
+    }
 
 
 def left_out_of(gathered: Gathered) -> tuple[str, ...]:
