@@ -254,7 +254,7 @@ def weights(tmp_path: Path) -> Path:
     ("change", "words"),
     [
         (["--data", "nope"], ["nope: no such folder"]),
-        (["--data", "."], ["class folders", "5 classes"]),
+        (["--data", "."], ["1 class folder (photographs)", "5 classes"]),
         (["--setting", "32x4d"], ["no weights of 32x4d"]),
         (["--setting", "x"], ["like 32x4d"]),
         (["--depth", "12"], ["9n + 2"]),
