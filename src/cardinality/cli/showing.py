@@ -57,8 +57,7 @@ def show(plan: "Plan", found: "Results", form: FormatName, anew: bool = False) -
         try:
             page, files = write(plan, found, form)
         except OSError:  # who may only read sees the table at least, and then what was wrong
-            if plan.ablation.trains:
-                print(closing(plan, found))
+            print(closing(plan, found))
             raise
         keep(plan, found, now, page, files)
     else:

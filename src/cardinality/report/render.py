@@ -82,6 +82,8 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
 
 def closing(plan: Plan, results: Results) -> str:
     """A table without its notes, to be shown while others are computed, and what it decides."""
+    if not plan.ablation.trains:
+        return markdown.to_markdown(markdown.arithmetic(arithmetic_table(plan))) + "\n"
     found = as_recorded(plan, results)
     ends = text.markdown(decided(found.plan, results))
     parts = (markdown.to_markdown(columns_of(found)), reference.beside(found), ends)
