@@ -24,6 +24,7 @@ from cardinality.report.frames import load_results
 from cardinality.report.judged import judge_protocol
 from cardinality.report.readme import filled
 from cardinality.report.render import render
+from cardinality.report.tables import read_paper
 from cardinality.results.folder import Results
 from cardinality.results.manifest import MEASURED
 from cardinality.results.manifest import read as read_manifest
@@ -376,7 +377,9 @@ def test_what_is_said_of_cifars_table_3_is_so() -> None:
 
 def test_what_is_said_of_twice_the_complexity_is_so() -> None:
     runs = load_results(ROOT / "results", "cifar10-small").runs
-    errors = runs.pivot(index="seed", columns=["setting", "depth"], values="top1_error")
+    errors = runs[runs.residual].pivot(
+        index="seed", columns=["setting", "depth"], values="top1_error"
+    )
     nets = [("1x64d", 20), ("1x64d", 38), ("1x100d", 20), ("2x64d", 20), ("64x4d", 20)]
     assert {tuple(errors[net].dropna().index) for net in nets} == {(0, 1, 2, 3, 4)}
     assert errors[nets].mean().is_monotonic_decreasing
@@ -392,6 +395,28 @@ def test_what_is_said_of_twice_the_complexity_is_so() -> None:
     assert f"32x4d is ahead of the deeper net by {half.lstrip('+')} points" in section
     found = [v for v in verdicts("cifar10-small") if v.table == "table4"]
     assert [(v.state, v.decision) for v in found] == [("final", "supported")] * 3
+
+
+def test_what_is_said_of_dropped_shortcuts_is_so() -> None:
+    runs = load_results(ROOT / "results", "cifar10-small").runs
+    deep = runs[runs.depth == 38]
+    errors = deep.pivot(index="seed", columns=["setting", "residual"], values="top1_error")
+    whole = errors.dropna()
+    count = {3: "Three", 4: "Four"}[len(whole)]
+    assert list(whole.index) == list(range(len(whole)))
+    section = " ".join(RESULTS.split("## With and without shortcuts")[1].split("<!--")[0].split())
+    assert f"{count} of the five seeds are there whole, in their order" in section
+    ahead = whole["32x4d"] < whole["1x64d"]
+    assert ahead.to_numpy().all()
+    lost = {net: errors[net, False] - errors[net, True] for net in ("1x64d", "32x4d")}
+    assert (lost["1x64d"] > lost["32x4d"])[whole.index].all()
+    assert all((loss.dropna() > 0).all() for loss in lost.values())
+    one, more = (f"{lost[net].mean():.1f}" for net in ("1x64d", "32x4d"))
+    assert f"1x64d loses more, by the means {one} points against {more}," in section
+    paper = read_paper("residual").pivot(index="setting", columns="residual", values="top1_error")
+    theirs = [f"{paper[False][net] - paper[True][net]:.1f}" for net in ("1x64d", "32x4d")]
+    assert f"the paper's nets of 50 layers lose {' and '.join(theirs)}." in section
+    assert {v.state for v in verdicts("cifar10-small") if v.table == "residual"} == {"interim"}
 
 
 def test_what_is_said_of_later_additions_is_so() -> None:
@@ -512,7 +537,9 @@ def test_what_looks_odd_is_so() -> None:
     assert said.format(*both) in odd
     assert f"The difference, {difference}, is undecided." in odd
     runs = load_results(ROOT / "results", "cifar10-small").runs
-    errors = runs.pivot(index="seed", columns=["setting", "depth"], values="top1_error")
+    errors = runs[runs.residual].pivot(
+        index="seed", columns=["setting", "depth"], values="top1_error"
+    )
     gains = {depth: errors["1x64d", depth] - errors["32x4d", depth] for depth in (11, 20)}
     assert [int(gains[depth].count()) for depth in (20, 11)] == [5, 5]
     shown = (paired(each).lstrip("+") for each in (gains[20], gains[11], gains[20] - gains[11]))

@@ -32,12 +32,16 @@ PHOTOGRAPHS = "imagenette-small"
 # The scales of ResNet's own tables, and of later additions to the nets.
 RESNET, TRICKS = "resnet-cifar10-small", "cifar10-tricks"
 BLOCK = re.compile(r"<!-- (?P<name>(?!end)\w+) -->\n(?:.*?\n)??<!-- end -->", re.DOTALL)
-# Columns of Table 3, of Table 4, of ResNet's, and of later additions.
+# Columns of Table 3, of Table 4, of the residual table, of ResNet's, and of later additions.
 SHOWN = (
     *("setting", "depth", "params, M", "top-1 error, %", "n", "Δ top-1", "train error, %"),
     *("paper, ImageNet: depth", "its Δ top-1"),
 )
 TWICE = ("setting", "depth", "model", *SHOWN[2:])
+DROPPED = (
+    *("setting", "shortcuts", "params, M", "top-1 error, %", "n", "Δ top-1", "Δ without shortcuts"),
+    *("train error, %", "its Δ top-1", "its Δ without shortcuts"),
+)
 RESNETS = (
     *("model", "params, M", "top-1 error, %", "n", "Δ to", "Δ top-1", "train error, %", "Δ train"),
     *("paper, CIFAR-10: top-1, %", "its Δ top-1"),
@@ -56,6 +60,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "effort": effort,
         "table3": table3,
         "table4": table4,
+        "residual": residual,
         "photographs": photographs,
         "resnet": resnet,
         "shortcuts": shortcuts,
@@ -147,6 +152,11 @@ def table3() -> str:
 def table4() -> str:
     """Table 4 of the committed grid."""
     return _table(SCALE, "table4", TWICE)
+
+
+def residual() -> str:
+    """The residual table of the committed grid."""
+    return _table(SCALE, "residual", DROPPED)
 
 
 def photographs() -> str:
