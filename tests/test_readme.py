@@ -22,9 +22,9 @@ from cardinality.experiment.grid import make_plan
 from cardinality.host.machine import Machine
 from cardinality.report.frames import load_results
 from cardinality.report.judged import judge_protocol
+from cardinality.report.published import read_paper
 from cardinality.report.readme import filled
 from cardinality.report.render import render
-from cardinality.report.tables import read_paper
 from cardinality.results.folder import Results
 from cardinality.results.manifest import MEASURED
 from cardinality.results.manifest import read as read_manifest

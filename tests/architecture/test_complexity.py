@@ -29,7 +29,7 @@ from cardinality.common.errors import UserError
 from cardinality.experiment.grid import OtherScaleError, make_plan
 from cardinality.host.machine import Machine
 from cardinality.nets.network import Bottleneck, ResNeXt
-from cardinality.report.tables import read_paper
+from cardinality.report.published import read_paper
 from tests.places import ROOT
 
 REFERENCE = Setting(1, 64)

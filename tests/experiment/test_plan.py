@@ -18,7 +18,7 @@ from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
 from cardinality.host.machine import Machine, detect
-from cardinality.report.tables import published
+from cardinality.report.published import published
 from tests.tiny import TINY_ABLATION, TINY_PROTOCOL
 
 

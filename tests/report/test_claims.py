@@ -22,6 +22,7 @@ from cardinality.report.decision import decided
 from cardinality.report.detect import demands, page
 from cardinality.report.judged import Judged, borrowed, judge_protocol
 from cardinality.report.latex import escape
+from cardinality.report.lines import lines_of
 from cardinality.report.recorded import as_recorded
 from cardinality.report.render import render
 from cardinality.report.tables import trained_table
@@ -246,7 +247,7 @@ def test_one_pair_has_no_interval_and_a_shown_difference_is_the_comparisons(
     asked = plan("residual", machine, seeds=1)
     put(asked, results)
     found = as_recorded(asked, results)
-    table = trained_table(found.plan, found.done, found.failed, found.diverged)
+    table = trained_table(lines_of(found, None), None)
     line = table[(table.setting == "32x4d") & ~table.shortcuts].iloc[0]
     assert (line.pairs, line.without_shortcuts_pairs) == (1, 1)
     assert math.isnan(line.top1_error_difference_low)

@@ -13,9 +13,9 @@ import pytest
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.plan import Plan
 from cardinality.host.machine import Machine
+from cardinality.report.published import published, read_paper
 from cardinality.report.recorded import as_recorded
 from cardinality.report.render import render
-from cardinality.report.tables import published, read_paper
 from cardinality.results.folder import Results
 from tests.report.made_runs import SCALE, workspace_of
 

@@ -26,7 +26,7 @@ from cardinality.host.machine import Machine
 from cardinality.host.processes import check_sockets
 from cardinality.nets.fast import faster
 from cardinality.nets.layers import Convolution
-from cardinality.report.tables import read_paper
+from cardinality.report.published import read_paper
 from cardinality.training.numerics import exact_float32
 from cardinality.training.trainer import Trainer
 from cardinality.training.weights import weights_checksum

@@ -16,8 +16,8 @@ from cardinality.experiment.grid import possible_plans
 from cardinality.experiment.places import PROTOCOLS
 from cardinality.experiment.plan import Entry, Plan
 from cardinality.report.bits import Pictures, pictures
+from cardinality.report.published import published
 from cardinality.report.recorded import ANY, Recorded, as_recorded
-from cardinality.report.tables import published
 from cardinality.results.folder import Results, protocols_below
 from cardinality.results.records import Record
 

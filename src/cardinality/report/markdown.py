@@ -11,9 +11,11 @@ from cardinality.common.text import Markdown, plural
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
 from cardinality.host.machine import DEVICE_NAMES
+from cardinality.report.published import Published
 from cardinality.report.recorded import Recorded
-from cardinality.report.tables import ITSELF, Done, Published
+from cardinality.report.tables import ITSELF
 from cardinality.report.wording import DASH, counted, instead, millions, number, signed
+from cardinality.results.records import Record
 
 LEFT = (
     *(
@@ -285,36 +287,29 @@ def _whether_comparable(plan: Plan, paper: Published) -> str:
 
 def _state(found: Recorded) -> str:
     """Whether the runs of a table are there; one that diverged has ended, and is no failure."""
-    plan, done, failed, diverged = found.plan, found.done, found.failed, found.diverged
-    runs = plan.runs()
-    absent = [run.name for run in runs if run.name not in done and run.name not in failed]
-    unsound = sum(name in found.unsound for name in absent)
-    missing = len(absent) - unsound
-    gone = sum(run.name in failed and run.name not in diverged for run in runs)
-    lost = sum(run.name in diverged for run in runs)
+    plan, counts = found.plan, found.counts
+    lost = counts.diverged
     told = f" Of {plural(lost, 'run')} the loss diverged: in no mean." if lost else ""
-    if not runs:
+    if not counts.asked:
         return "Nothing is trained: this scale states no seeds for these depths."
-    if not absent and not gone:
+    if counts.whole:
         usual = max(plan.protocol.count(entry.role) for entry in plan.entries)
         fewer = f"; the protocol asks for {usual}" if plan.seeds < usual else ""
-        counts = sorted({len(entry.runs) for entry in plan.entries})
-        seeds = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(plan.seeds)
-        first = min(run.seed for run in runs)
+        a_row = sorted({len(entry.runs) for entry in plan.entries})
+        seeds = f"{a_row[0]} to {a_row[-1]}" if len(a_row) > 1 else str(plan.seeds)
+        first = min(run.seed for run in plan.runs())
         beyond = ", none of which the protocol states" if first >= usual else ""
         which = f", from {first} on{beyond}" if first else ""
-        whole = f"Complete: {plural(len(runs), 'run')}, {seeds} seed{'s'[: plan.seeds > 1]} a row"
+        whole = (
+            f"Complete: {plural(counts.asked, 'run')}, {seeds} seed{'s'[: plan.seeds > 1]} a row"
+        )
         whole += f"{which}{fewer}."
         return whole + told
-    lacking = {"missing": missing, "unsound": unsound, "failed": gone}
-    parts = [f"{count} {what}" for what, count in lacking.items() if count]
-    return Markdown(
-        f"**Partial: {len(runs) - len(absent) - gone} of {len(runs)} runs are there,"
-        f" {' and '.join(parts)}.**{told}"
-    )
+    there = f"**Partial: {counts.there} of {counts.asked} runs are there, {counts.lacking}.**"
+    return Markdown(there + told)
 
 
-def _made(plan: Plan, done: Done) -> list[str]:
+def _made(plan: Plan, done: Mapping[str, Record]) -> list[str]:
     """Machines, numerics, code and data of the runs in a table."""
     records = [done[run.name] for run in plan.runs() if run.name in done]
     numerics = plan.runs()[0].numerics

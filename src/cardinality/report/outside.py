@@ -27,8 +27,8 @@ from cardinality.report import canvas, claims_page, forest
 from cardinality.report.forest import Dot
 from cardinality.report.judged import Judged
 from cardinality.report.markdown import columns_of, to_markdown
+from cardinality.report.published import read_paper
 from cardinality.report.render import write_text
-from cardinality.report.tables import read_paper
 from cardinality.report.verdict_words import effect_text, verdict_text
 from cardinality.report.wording import DASH, signed
 

@@ -18,6 +18,37 @@ Kind = tuple[Numerics, Identity | None]
 
 
 @dataclass(frozen=True)
+class Counts:
+    """How many runs a table asks for, and what became of them.
+
+    One that diverged has ended, and is no failure.
+    """
+
+    asked: int
+    done: int
+    diverged: int
+    failed: int
+    unsound: int
+    missing: int
+
+    @property
+    def there(self) -> int:
+        """How many have ended as they should."""
+        return self.done + self.diverged
+
+    @property
+    def whole(self) -> bool:
+        """Whether none is to be computed."""
+        return self.there == self.asked
+
+    @property
+    def lacking(self) -> str:
+        """What became of the others, in words."""
+        counts = {"missing": self.missing, "unsound": self.unsound, "failed": self.failed}
+        return " and ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What is on disk of a plan.
 
@@ -36,6 +67,23 @@ class Recorded:
     diverged: frozenset[str]
     others: int
     unsound: dict[str, str]
+
+    @property
+    def counts(self) -> Counts:
+        """How many of the plan's runs are there, and what became of the others."""
+        asked = [run.name for run in self.plan.runs()]
+        absent = [name for name in asked if name not in self.done and name not in self.failed]
+        done = sum(name in self.done for name in asked)
+        unsound = sum(name in self.unsound for name in absent)
+        diverged = sum(name in self.diverged for name in asked)
+        return Counts(
+            asked=len(asked),
+            done=done,
+            diverged=diverged,
+            failed=len(asked) - done - diverged - len(absent),
+            unsound=unsound,
+            missing=len(absent) - unsound,
+        )
 
 
 def as_recorded(plan: Plan, results: Results) -> Recorded:

@@ -1,5 +1,6 @@
 """From records to files: each table as Markdown, CSV and plots under results/PROTOCOL/."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +13,10 @@ from cardinality.experiment.datasets import Patches
 from cardinality.experiment.plan import Plan
 from cardinality.report import canvas, curves, forest, latex, markdown, plots, reference
 from cardinality.report.decision import decided
+from cardinality.report.lines import TableLine, lines_of
+from cardinality.report.published import Published, published
 from cardinality.report.recorded import Recorded, as_recorded
-from cardinality.report.tables import (
-    Published,
-    arithmetic_table,
-    published,
-    seeds_table,
-    trained_table,
-)
+from cardinality.report.tables import arithmetic_table, seeds_table, trained_table
 from cardinality.results.folder import Results
 
 Form = Literal["markdown", "latex"]
@@ -54,13 +51,14 @@ def _render_trained(plan: Plan, results: Results, form: Form) -> tuple[str, list
     found = as_recorded(plan, results)
     plan, done = found.plan, found.done
     paper = published(plan)
-    table = trained_table(plan, done, found.failed, found.diverged)
+    lines = lines_of(found, paper)
+    table = trained_table(lines, paper)
     notes = markdown.trained_notes(found, paper)
     columns = markdown.trained(plan, table, paper)
     ends = decided(plan, results)
     beside = reference.beside(found)
     page, files = _write(plan, results, table, columns, notes, form, ends, beside)
-    files += _draw(found, table, paper, results)
+    files += _draw(found.plan, lines, table, paper, results)
     if plan.runs():
         epochs = {name: results.epochs(record) for name, record in done.items()}
         files += canvas.save(
@@ -92,17 +90,21 @@ def closing(plan: Plan, results: Results) -> str:
 
 def columns_of(found: Recorded) -> dict[str, pd.Series]:
     """The columns of a table that trains, as texts."""
-    table = trained_table(found.plan, found.done, found.failed, found.diverged)
-    return markdown.trained(found.plan, table, published(found.plan))
+    paper = published(found.plan)
+    table = trained_table(lines_of(found, paper), paper)
+    return markdown.trained(found.plan, table, paper)
 
 
 def _draw(
-    found: Recorded, table: pd.DataFrame, paper: Published | None, results: Results
+    plan: Plan,
+    lines: Sequence[TableLine],
+    table: pd.DataFrame,
+    paper: Published | None,
+    results: Results,
 ) -> list[Path]:
     """The table's own plot: against C, against parameters, or all Δ one below the other."""
-    plan, path = found.plan, results.plots / found.plan.files
+    path, seeds = results.plots / plan.files, seeds_table(lines)
     if plots.is_sweep(plan):
-        seeds = seeds_table(plan, found.done)
         return canvas.save(
             lambda figure: plots.by_cardinality(plan, table, seeds, figure),
             (9.5, 4.8),
@@ -110,7 +112,6 @@ def _draw(
             plots.sweep_data(table, seeds),
         )
     if plots.is_of_sizes(plan):
-        seeds = seeds_table(plan, found.done)
         return canvas.save(
             lambda figure: plots.by_parameters(plan, table, seeds, figure),
             (8, 4.6),

@@ -19,6 +19,7 @@ from cardinality.experiment.places import PROTOCOLS, command, find
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.reading import load
 from cardinality.report.judged import DECISIONS, borrowed, folders_of
+from cardinality.report.lines import Interval, TableLine
 from cardinality.report.markdown import whose_reference
 from cardinality.report.pages.charts.every import choice_of, figures_of
 from cardinality.report.pages.gathered import Gathered, TableRead, gather
@@ -30,18 +31,16 @@ from cardinality.report.pages.shapes import (
     ClaimLine,
     Figure,
     Forest,
-    Interval,
     LinkLine,
     Numbers,
     Overview,
     Page,
     Table,
-    TableLine,
     Value,
 )
-from cardinality.report.pages.tables import lines_of, numbers_of
+from cardinality.report.pages.tables import numbers_of
 from cardinality.report.pages.wording import interval
-from cardinality.report.recorded import ANY
+from cardinality.report.recorded import ANY, Counts
 from cardinality.report.tables import arithmetic_table
 from cardinality.report.wording import signed
 
@@ -178,20 +177,18 @@ def tally(claims: Sequence[ClaimLine]) -> tuple[tuple[str, int, int], ...]:
 
 def _table(gathered: Gathered, table: TableRead) -> Table:
     plan, paper = table.plan, table.paper
-    lines = lines_of(table)
-    asked, gone = sum(line.asked for line in lines), sum(line.failed for line in lines)
-    lost = sum(line.diverged for line in lines)
-    n = sum(line.n for line in lines)
+    lines, counts = table.lines, table.found.counts
     return Table(
         name=plan.ablation_name,
         title=plan.ablation.title,
         question=plan.ablation.question.strip(),
         reference=str(plan.ablation.reference),
-        state=_state(n, asked, gone, lost),
-        whole=n + lost == asked,
+        state=_state(counts),
+        whole=counts.whole,
         paper_source="" if paper is None else paper.source,
         paper_data="" if paper is None else paper.data,
         comparable=paper is not None and paper.data == plan.protocol.data.title,
+        named=plan.names_references,
         digits=1 if paper is None else paper.digits,
         lines=lines,
         notes=tuple(_notes(table)),
@@ -201,16 +198,12 @@ def _table(gathered: Gathered, table: TableRead) -> Table:
     )
 
 
-def _state(n: int, asked: int, failed: int, diverged: int) -> str:
-    """Whether the runs of a table are there; one that diverged has ended, and is no failure."""
-    missing = asked - n - failed - diverged
-    told = f"; of {diverged} the loss diverged" if diverged else ""
-    if not missing and not failed:
-        return f"Complete: {plural(asked, 'run')}{told}"
-    parts = [f"{failed} failed"] if failed else []
-    parts += [f"{missing} missing"] if missing else []
-    there = f"{asked - missing - failed} of {plural(asked, 'run')}"
-    return f"Partial: {there}, {' and '.join(parts)}{told}"
+def _state(counts: Counts) -> str:
+    """Whether the runs of a table are there."""
+    told = f"; of {counts.diverged} the loss diverged" if counts.diverged else ""
+    if counts.whole:
+        return f"Complete: {plural(counts.asked, 'run')}{told}"
+    return f"Partial: {counts.there} of {plural(counts.asked, 'run')}, {counts.lacking}{told}"
 
 
 def _notes(table: TableRead) -> list[str]:
@@ -325,13 +318,13 @@ def _compare(name: str, title: str, pages: Sequence[Page]) -> Figure | None:
     for place, page in enumerate(pages):
         for table in page.tables:
             for line in table.lines if table.name == name else ():
-                if line.difference is not None and not line.reference:
-                    key = (line.role, line.net, line.model)
+                if line.top1.difference is not None and not line.is_reference:
+                    key = (line.entry.role, line.net, line.model)
                     rows.setdefault(key, []).append((page.protocol, place, line))
     measured = {
         key: lines
         for key, lines in rows.items()
-        if any(line.difference and line.difference.mean is not None for _, _, line in lines)
+        if any(_mean(line) is not None for _, _, line in lines)
     }
     if not measured:
         return None
@@ -351,6 +344,10 @@ def _compare(name: str, title: str, pages: Sequence[Page]) -> Figure | None:
     )
 
 
+def _mean(line: TableLine) -> float | None:
+    return None if line.top1.difference is None else line.top1.difference.mean
+
+
 def _panel(role: str, rows: dict[tuple[str, str, str], list[tuple[str, int, TableLine]]]) -> Forest:
     bars = []
     for (its, net, _), lines in rows.items():
@@ -358,7 +355,7 @@ def _panel(role: str, rows: dict[tuple[str, str, str], list[tuple[str, int, Tabl
             paper = lines[0][2].paper
             theirs = None if paper is None else paper.top1_difference
             for protocol, place, line in lines:
-                effect = line.difference
+                effect = line.top1.difference
                 if effect is not None and effect.mean is not None:
                     says = f"{net}, {protocol}, {line.depth} layers: {interval(effect, 2)} points,"
                     says += f" {plural(effect.pairs, 'pair')}; paper {signed(theirs)}"
@@ -378,7 +375,7 @@ def _compared_lines(
     if paper is not None:
         found.append((role, net, "paper", paper.top1_difference, None, None, None))
     for protocol, _, line in lines:
-        effect = line.difference
+        effect = line.top1.difference
         if effect is not None and effect.mean is not None:
             found.append((role, net, protocol, effect.mean, effect.low, effect.high, effect.pairs))
     return found

@@ -8,7 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cardinality.report.pages.shapes import Bar, Forest, Interval, Plot, Series
+from cardinality.report.lines import Interval
+from cardinality.report.pages.shapes import Bar, Forest, Plot, Series
 from cardinality.report.wording import number
 
 WIDTH, HEIGHT = 360.0, 250.0

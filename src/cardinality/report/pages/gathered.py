@@ -6,15 +6,15 @@ from functools import cached_property
 from pathlib import Path
 
 from cardinality.analysis.claims import Claims, read_all_claims
-from cardinality.analysis.ledger import Line, analyse
 from cardinality.analysis.planning import Runs
 from cardinality.experiment.grid import possible_plans
 from cardinality.experiment.places import PROTOCOLS, find
 from cardinality.experiment.plan import Plan
 from cardinality.experiment.run import Numerics
 from cardinality.report.judged import Judged, borrowed, folders_of, judge_plans
+from cardinality.report.lines import TableLine, lines_of
+from cardinality.report.published import Published, published
 from cardinality.report.recorded import ANY, Recorded, as_recorded, plan_numerics
-from cardinality.report.tables import Published, published
 from cardinality.results.folder import Results
 from cardinality.results.images import Correct
 from cardinality.results.records import Record
@@ -54,10 +54,10 @@ class Once(Results):
 
 @dataclass(frozen=True)
 class TableRead:
-    """A table with its records, its comparisons and the paper's figures."""
+    """A table with its records, its lines and the paper's figures."""
 
     found: Recorded
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     paper: Published | None
 
     @property
@@ -137,8 +137,8 @@ def _read(plan: Plan, folder: Results, usual: Numerics | None) -> TableRead:
     So a run of several tables is one run, also where one of them has not begun.
     """
     found = as_recorded(plan if usual is None else plan.with_numerics(usual), folder)
-    lines = analyse(found.plan, found.done, found.diverged)
-    return TableRead(found, lines, published(found.plan))
+    paper = published(found.plan)
+    return TableRead(found, lines_of(found, paper), paper)
 
 
 def _plans(protocol: str, claims: Claims) -> list[Plan]:

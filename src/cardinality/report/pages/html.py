@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cardinality.experiment.run import net_of
 from cardinality.report.pages import wording
 from cardinality.report.pages.content import tally
 from cardinality.report.pages.figures import (
@@ -22,6 +23,7 @@ from cardinality.report.pages.figures import (
     reach_of,
     sample_of,
 )
+from cardinality.report.pages.runs import anchor_of
 from cardinality.report.pages.shapes import (
     ClaimLine,
     Forest,
@@ -117,6 +119,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {name: getattr(wording, name) for name in names}
     environment.filters |= {
+        "anchor": lambda line: anchor_of(net_of(line.entry.architecture)),
         "absences": lambda absent: sum(max(1, len(each.seeds)) for each in absent),
         "draw": draw,
         "mini": _mini,

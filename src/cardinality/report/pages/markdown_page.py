@@ -3,18 +3,17 @@
 from collections.abc import Iterable, Sequence
 
 from cardinality.common.text import Markdown, code, link, markdown
+from cardinality.report.lines import Interval, TableLine
 from cardinality.report.pages import wording as say
 from cardinality.report.pages.content import tally
 from cardinality.report.pages.shapes import (
     ClaimLine,
     Figure,
-    Interval,
     Numbers,
     Overview,
     Page,
     RunGroup,
     Table,
-    TableLine,
 )
 
 # Numbers under a figure: more lines than that are for the CSV file and the page.
@@ -120,18 +119,17 @@ def _table(table: Table) -> Iterable[str]:
     yield state if table.whole else f"**{state}**"
     top5 = any(line.paper is not None and line.paper.top5 is not None for line in table.lines)
     bare = any(line.without is not None for line in table.lines)
-    named = any(line.against for line in table.lines)
-    headings, sides = _headings(table, bare, top5, named)
-    yield rows(headings, [_line(table, line, bare, top5, named) for line in table.lines], sides)
+    headings, sides = _headings(table, bare, top5)
+    yield rows(headings, [_line(table, line, bare, top5) for line in table.lines], sides)
     yield "\n".join(f"- {markdown(note)}" for note in table.notes)
     for figure in table.figures:
         yield _figure(figure)
 
 
-def _headings(table: Table, bare: bool, top5: bool, named: bool) -> tuple[list[str], str]:
+def _headings(table: Table, bare: bool, top5: bool) -> tuple[list[str], str]:
     paper = f"paper, {table.paper_data}" if table.paper_source else ""
     ours = ["depth", "setting", "model", "n", "params, M", "MACs, M", "top-1 error"]
-    ours += ["Δ to"] * named + ["Δ"]
+    ours += ["Δ to"] * table.named + ["Δ"]
     ours += ["Δ without shortcuts"] * bare + ["top-5 error"] * top5 + ["train error"]
     theirs = [f"{paper}: depth", "its top-1", "its Δ"] if paper else []
     if paper:
@@ -140,16 +138,16 @@ def _headings(table: Table, bare: bool, top5: bool, named: bool) -> tuple[list[s
     return both, "rll" + "r" * (len(both) - 3)
 
 
-def _line(table: Table, line: TableLine, bare: bool, top5: bool, named: bool) -> tuple[str, ...]:
-    digits, paper = table.digits, line.paper
-    difference: str = _interval(line.difference, digits)
-    if line.reference:
+def _line(table: Table, line: TableLine, bare: bool, top5: bool) -> tuple[str, ...]:
+    digits, cost, paper = table.digits, line.entry.complexity, line.paper
+    difference: str = _interval(line.top1.difference, digits)
+    if line.is_reference:
         difference = say.signed(0.0 if line.n else None, digits)
     ours = [
         *(str(line.depth), line.net, line.model, say.counted(line)),
-        *(say.millions(line.params), say.millions(line.macs)),
+        *(say.millions(cost.params), say.millions(cost.macs)),
         say.measured(line, digits),
-        *[line.against or say.DASH] * named,
+        *[line.against or say.DASH] * table.named,
         difference,
     ]
     ours += [_interval(line.without, digits)] * bare

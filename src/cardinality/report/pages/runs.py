@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from cardinality.architecture.names import net_in_words
 from cardinality.common.text import plural
@@ -12,10 +13,20 @@ from cardinality.experiment.run import REVISION, Run
 from cardinality.report.pages.charts.by_epoch import run_curves
 from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Absent, RunGroup, RunLine, SittingLine
-from cardinality.report.pages.tables import anchor_of
 from cardinality.report.wording import flat
 from cardinality.results.folder import Status
 from cardinality.results.records import Record, Sitting
+
+# What tells nets of one setting and depth apart, as a configuration has it.
+OPTIONS = ("block", "shortcut", "deep_stem", "pooled_projection", "squeeze")
+
+
+def anchor_of(net: Mapping[str, Any]) -> str:
+    """The anchor of the runs of a net, from their configuration's part about it."""
+    plain = "" if net["residual"] else "-noshortcut"
+    more = (key if value is True else value for key, value in net.items() if key in OPTIONS)
+    kind = "".join(f"-{part}" for part in more)
+    return f"cell-{net['setting']}-depth{net['depth']}{plain}{kind}"
 
 
 def groups_of(gathered: Gathered) -> tuple[RunGroup, ...]:

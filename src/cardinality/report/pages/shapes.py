@@ -3,27 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from cardinality.architecture.names import net_in_words
+from cardinality.report.lines import Interval, TableLine
 
 Value = str | int | float | None
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean difference with its interval, in points; what is not known is none."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-    pairs: int
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A mean over seeds with its standard deviation, in percent; what is not known is none."""
-
-    mean: float | None
-    deviation: float | None
 
 
 @dataclass(frozen=True)
@@ -72,66 +54,6 @@ class ClaimLine:
     seeds_needed: str
     diverged: tuple[int, ...]
     links: tuple[LinkLine, ...]
-
-
-@dataclass(frozen=True)
-class PaperLine:
-    """The paper's figures for a line."""
-
-    depth: int
-    top1: float
-    top1_difference: float | None
-    top5: float | None
-    without: float | None
-
-
-@dataclass(frozen=True)
-class TableLine:
-    """One line of a table: what it costs, what was measured, what the paper has.
-
-    Attributes:
-        cell: the anchor of its runs.
-        role, depth, setting, model, shortcuts, variant, budget: of the net.
-        params, macs, with ``_relative``: of the whole net, and to its reference's.
-        n, asked, failed, diverged: finished, planned, failed and diverged runs.
-        seeds: top-1 error by seed.
-        seconds: a run took, on average, where it had its device to itself.
-        difference, without: to the reference, and to the net with shortcuts.
-        reference: whether it is the line that others are compared with.
-        against: the label of the line that it is compared with, where its row names one.
-    """
-
-    cell: str
-    role: str
-    depth: int
-    setting: str
-    model: str
-    shortcuts: bool
-    variant: str
-    budget: int
-    params: int
-    params_relative: float | None
-    macs: int
-    macs_relative: float | None
-    n: int
-    asked: int
-    failed: int
-    diverged: int
-    seeds: tuple[tuple[int, float], ...]
-    seconds: float | None
-    top1: Spread
-    top5: Spread
-    train: Spread
-    difference: Interval | None
-    without: Interval | None
-    reference: bool
-    against: str
-    paper: PaperLine | None
-
-    @property
-    def net(self) -> str:
-        """The setting, and what else tells it from the other lines of its depth."""
-        return net_in_words(self.setting, residual=self.shortcuts, variant=self.variant)
 
 
 @dataclass(frozen=True)
@@ -246,6 +168,7 @@ class Table:
         state: whether it is whole, in words; ``whole`` says the same.
         paper_source, paper_data: where the paper's figures stand and what they are of, if any.
         comparable: whether the paper's are of the same data.
+        named: whether each line says what it is compared with.
         digits: after the point.
         notes: what a reader must know.
     """
@@ -259,6 +182,7 @@ class Table:
     paper_source: str
     paper_data: str
     comparable: bool
+    named: bool
     digits: int
     lines: tuple[TableLine, ...]
     notes: tuple[str, ...]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from cardinality.common import text
 from cardinality.common.text import plural
 from cardinality.report import wording
-from cardinality.report.pages.shapes import ClaimLine, Interval, Spread, TableLine, Value
+from cardinality.report.lines import Interval, MeanError, TableLine
+from cardinality.report.pages.shapes import ClaimLine, Value
 from cardinality.report.verdict_words import settled
 from cardinality.report.wording import DASH, millions, number, probability, signed
 from cardinality.results.estimate import duration
@@ -13,7 +14,7 @@ from cardinality.results.estimate import duration
 __all__ = ["DASH", "millions", "number", "plural", "probability", "settled", "signed"]
 
 
-def spread(value: Spread, digits: int = 1) -> str:
+def spread(value: MeanError, digits: int = 1) -> str:
     """Mean and deviation."""
     if value.mean is None or value.deviation is None:
         return number(value.mean, digits)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from cardinality.architecture.settings import Setting
+from cardinality.report.lines import TableLine
 from cardinality.report.pages.charts.drawing import depths_of, file_of, mean_point
 from cardinality.report.pages.gathered import TableRead
-from cardinality.report.pages.shapes import Figure, Numbers, Plot, Series, TableLine
+from cardinality.report.pages.shapes import Figure, Numbers, Plot, Series
 from cardinality.report.wording import number
 
 

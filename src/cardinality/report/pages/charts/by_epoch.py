@@ -7,9 +7,10 @@ from typing import Literal
 
 from cardinality.architecture.names import net_in_words
 from cardinality.experiment.plan import Entry
+from cardinality.report.lines import TableLine
 from cardinality.report.pages.charts.drawing import SHOWN, depths_of, file_of, thinned
 from cardinality.report.pages.gathered import Gathered, TableRead
-from cardinality.report.pages.shapes import Figure, Numbers, Plot, Series, TableLine, Value
+from cardinality.report.pages.shapes import Figure, Numbers, Plot, Series, Value
 
 # A long curve is drawn at so many of its epochs.
 DRAWN = 60

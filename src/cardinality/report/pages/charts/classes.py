@@ -8,9 +8,10 @@ from cardinality.analysis.ledger import cell_of
 from cardinality.common.errors import UserError
 from cardinality.common.text import plural
 from cardinality.report.bits import pictures
+from cardinality.report.lines import Interval, TableLine
 from cardinality.report.pages.charts.drawing import file_of, thinned
 from cardinality.report.pages.gathered import Gathered, TableRead
-from cardinality.report.pages.shapes import Bar, Figure, Forest, Interval, Numbers, TableLine, Value
+from cardinality.report.pages.shapes import Bar, Figure, Forest, Numbers, Value
 from cardinality.report.pages.wording import interval
 
 # Classes shown one by one; where there are more, those whose differences are largest.
@@ -29,21 +30,21 @@ def class_differences(
         return None
     panels: list[Forest] = []
     values: list[tuple[Value, ...]] = []
-    for line, entry in zip(lines, table.plan.entries, strict=True):
-        reference = table.plan.reference(entry)
-        if reference is None or reference.key == entry.key:
+    for line in lines:
+        if line.reference is None or line.is_reference:
             continue
-        contrast = difference(cell_of(entry), cell_of(reference))
+        contrast = difference(cell_of(line.entry), cell_of(line.reference))
         effects = known.classes(contrast, common_seeds(contrast, known.right))
         if not effects:
             continue
-        net = f"{line.net}{', deeper' if entry.row.deeper else ''}"
+        net = f"{line.net}{', deeper' if line.entry.row.deeper else ''}"
         values += [
             (line.depth, net, each.name, each.images, each.over.mean, each.over.low,
              each.over.high, each.over.n)
             for each in effects
         ]  # fmt: skip
-        title = f"{net}, {line.depth} layers{f', to {line.against}' if line.against else ''}"
+        to = f", to {line.against}" if table.plan.names_references else ""
+        title = f"{net}, {line.depth} layers{to}"
         bars = tuple(_class_bar(each, line, places) for each in _largest(effects))
         panels.append(Forest(title, line.depth, "points", bars))
     if not panels:

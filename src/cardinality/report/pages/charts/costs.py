@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 
+from cardinality.report.lines import TableLine
 from cardinality.report.pages.charts.drawing import file_of, mean_point
 from cardinality.report.pages.gathered import TableRead
-from cardinality.report.pages.shapes import Figure, Numbers, Plot, TableLine
+from cardinality.report.pages.shapes import Figure, Numbers, Plot
 from cardinality.report.wording import number
 
 
 def costs(table: TableRead, lines: Sequence[TableLine], places: dict[str, int]) -> Figure | None:
     """Mean error against what a net costs, three ways."""
     kinds = (
-        ("MACs, millions", lambda line: line.macs / 1e6),
-        ("parameters, millions", lambda line: line.params / 1e6),
+        ("MACs, millions", lambda line: line.entry.complexity.macs / 1e6),
+        ("parameters, millions", lambda line: line.entry.complexity.params / 1e6),
         ("seconds a run", lambda line: line.seconds),
     )
     measured = [line for line in lines if line.n]
@@ -30,8 +31,8 @@ def costs(table: TableRead, lines: Sequence[TableLine], places: dict[str, int]) 
             )
     headings = ("depth", "net", "macs", "params", "seconds", "top1_error", "n")
     values = tuple(
-        (line.depth, line.net, line.macs, line.params, line.seconds, line.top1.mean, line.n)
-        for line in measured
+        (line.depth, line.net, cost.macs, cost.params, line.seconds, line.top1.mean, line.n)
+        for line, cost in ((line, line.entry.complexity) for line in measured)
     )
     return Figure(
         "costs",

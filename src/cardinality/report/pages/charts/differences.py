@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from cardinality.common.text import plural
+from cardinality.report.lines import Interval, TableLine
 from cardinality.report.pages.charts.drawing import file_of
 from cardinality.report.pages.gathered import TableRead
-from cardinality.report.pages.shapes import Bar, Figure, Forest, Interval, Numbers, TableLine, Value
+from cardinality.report.pages.shapes import Bar, Figure, Forest, Numbers, Value
 from cardinality.report.pages.wording import interval
 from cardinality.report.wording import signed
 
@@ -20,9 +21,9 @@ def differences(
     labelled = len(own) == len(lines)  # each line has a label of its own
     for line in lines:
         name = line.model if labelled else _name(line)
-        against = f"to {line.against or table.plan.ablation.reference}"
+        named = line.against if table.plan.names_references else table.plan.ablation.reference
         theirs = None if line.paper is None else line.paper.top1_difference
-        kinds = [(against, line.difference, theirs)]
+        kinds = [(f"to {named}", line.top1.difference, theirs)]
         if line.without is not None:
             bare = None if line.paper is None else line.paper.without
             kinds.append(("to the same net with shortcuts", line.without, bare))

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from cardinality.common.text import plural
+from cardinality.report.lines import TableLine
 from cardinality.report.pages.gathered import TableRead
-from cardinality.report.pages.shapes import Series, TableLine
+from cardinality.report.pages.shapes import Series
 from cardinality.report.wording import number
 
 # A long curve is shown in numbers at so many of its epochs; the CSV file has all.

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+from cardinality.report.lines import TableLine
 from cardinality.report.pages.charts.by_cardinality import by_cardinality
 from cardinality.report.pages.charts.by_epoch import by_epoch
 from cardinality.report.pages.charts.classes import class_differences
 from cardinality.report.pages.charts.costs import costs
 from cardinality.report.pages.charts.differences import differences
 from cardinality.report.pages.gathered import Gathered, TableRead
-from cardinality.report.pages.shapes import Choice, Figure, TableLine
+from cardinality.report.pages.shapes import Choice, Figure
 
 
 def choice_of(lines: Sequence[TableLine]) -> Choice:
