@@ -397,21 +397,25 @@ def test_what_is_said_of_twice_the_complexity_is_so() -> None:
     assert [(v.state, v.decision) for v in found] == [("final", "supported")] * 3
 
 
+def lost_without_shortcuts(errors: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """What 1x64d and 32x4d lose without shortcuts, seed by seed; each net loses, and 1x64d more."""
+    one, more = (errors[net, False] - errors[net, True] for net in ("1x64d", "32x4d"))
+    assert all((loss.dropna() > 0).all() for loss in (one, more))
+    whole = errors.dropna()
+    assert list(whole.index) == list(range(len(whole)))
+    assert (whole["32x4d"] < whole["1x64d"]).to_numpy().all()
+    assert (one > more)[whole.index].all()
+    return one, more
+
+
 def test_what_is_said_of_dropped_shortcuts_is_so() -> None:
     runs = load_results(ROOT / "results", "cifar10-small").runs
     deep = runs[runs.depth == 38]
     errors = deep.pivot(index="seed", columns=["setting", "residual"], values="top1_error")
-    whole = errors.dropna()
-    count = {3: "Three", 4: "Four"}[len(whole)]
-    assert list(whole.index) == list(range(len(whole)))
+    count = {3: "Three", 4: "Four"}[len(errors.dropna())]
     section = " ".join(RESULTS.split("## With and without shortcuts")[1].split("<!--")[0].split())
     assert f"{count} of the five seeds are there whole, in their order" in section
-    ahead = whole["32x4d"] < whole["1x64d"]
-    assert ahead.to_numpy().all()
-    lost = {net: errors[net, False] - errors[net, True] for net in ("1x64d", "32x4d")}
-    assert (lost["1x64d"] > lost["32x4d"])[whole.index].all()
-    assert all((loss.dropna() > 0).all() for loss in lost.values())
-    one, more = (f"{lost[net].mean():.1f}" for net in ("1x64d", "32x4d"))
+    one, more = (f"{loss.mean():.1f}" for loss in lost_without_shortcuts(errors))
     assert f"1x64d loses more, by the means {one} points against {more}," in section
     paper = read_paper("residual").pivot(index="setting", columns="residual", values="top1_error")
     theirs = [f"{paper[False][net] - paper[True][net]:.1f}" for net in ("1x64d", "32x4d")]
@@ -445,7 +449,8 @@ def test_what_is_said_of_later_additions_is_so() -> None:
 
 
 def test_what_is_said_of_photographs_is_so() -> None:
-    runs = load_results(ROOT / "results", "imagenette-small").runs
+    every = load_results(ROOT / "results", "imagenette-small").runs
+    runs, bare = every[every.residual], every[~every.residual]
     assert set(runs.groupby("setting").seed.unique().map(tuple)) == {(0, 1, 2, 3, 4)}
     found = {v.claim: v for v in verdicts("imagenette-small") if v.table == "table3"}
     assert {v.state for v in found.values()} == {"final"}
@@ -467,28 +472,39 @@ def test_what_is_said_of_photographs_is_so() -> None:
     assert [second for second, apart in told.items() if apart] == ["4x24d"]
     assert f"(8x14d to 32x4d is\n{paired(errors['32x4d'] - errors['8x14d'])})" in RESULTS
     beyond = means - runs.groupby("setting").train_error.mean()
-    said = (
-        f"on Imagenette it is below, by {beyond.min():.1f} to {beyond.max():.1f}, and by most with"
-    )
+    ends = f"by {beyond.min():.1f} to {beyond.max():.1f}"
+    said = f"on Imagenette, with shortcuts, it is below, {ends}, and by most with"
     assert said in " ".join(RESULTS.split())
     assert beyond.idxmax() == "32x4d"
     assert set(runs.groupby("seed")[["machine", "commit"]].nunique().to_numpy().flat) == {1}
-    assert "Each seed has all its nets\nfrom one machine and one commit" in RESULTS
+    assert "Each seed has all\nits nets from one machine and one commit" in RESULTS
+    assert set(bare[["machine", "commit"]].nunique()) == {1}
     records = list(Results(ROOT / "results" / "imagenette-small").finished())
-    minutes = {
-        seeds: fmean(
+    for residual, seeds, told in (
+        (True, (0, 1), "some {:.0f} minutes of CPU a run"),
+        (True, (2, 3), "some {:.0f}; 4 from one"),
+        (True, (4,), "with both, some {:.0f}, in"),
+        (False, range(5), "without\nAVX-512, some {:.0f} minutes;"),
+    ):
+        minutes = fmean(
             sum(sitting.cpu_seconds or 0 for sitting in record.sittings) / 60
             for record in records
             if record.configuration["seed"] in seeds
+            and record.configuration["net"]["residual"] is residual
         )
-        for seeds in ((0, 1), (2, 3), (4,))
-    }
-    for seeds, said in (
-        ((0, 1), "some {:.0f} minutes of CPU a run"),
-        ((2, 3), "some {:.0f}; 4 from one"),
-        ((4,), "with both, some {:.0f}, in"),
-    ):
-        assert said.format(minutes[seeds]) in RESULTS
+        assert told.format(minutes) in RESULTS
+
+
+def test_what_is_said_of_photographs_without_shortcuts_is_so() -> None:
+    runs = load_results(ROOT / "results", "imagenette-small").runs
+    nets = runs[runs.setting.isin(["1x64d", "32x4d"])]
+    errors = nets.pivot(index="seed", columns=["setting", "residual"], values="top1_error")
+    one, more = lost_without_shortcuts(errors)
+    assert list(one.index) == [0, 1, 2, 3, 4]
+    section = " ".join(RESULTS.split("## Photographs of another kind")[1].split())
+    assert f"by the means {one.mean():.1f} points against {more.mean():.1f}." in section
+    found = {(v.decision, v.state) for v in verdicts("imagenette-small") if v.table == "residual"}
+    assert found == {("supported", "final")}
 
 
 def test_the_figures_are_those_of_the_records_and_of_no_page(

@@ -79,5 +79,5 @@ def test_status_watches_until_nothing_is_under_way(
     assert code == 0
     assert [line for line in out.splitlines() if line.startswith("quick")] == [
         "quick: 1 running",
-        "quick: 1 stopped",
+        *["quick: 1 stopped"] * 6,
     ]

@@ -19,6 +19,7 @@ import pytest
 
 from cardinality.common import workspace
 from cardinality.common.errors import UserError
+from cardinality.execution.holds import Hold, Holds
 from cardinality.experiment.grid import make_plan
 from cardinality.experiment.places import PROTOCOLS, command
 from cardinality.report.judged import judge_protocol
@@ -344,7 +345,11 @@ def served(protocol: Path, results: Path) -> Iterator[tuple[str, int]]:
     plan, folder = plan_of("table3", protocol), Results(results / "made")
     put(plan, folder, keep=lambda n: n < 20)
     epochs = [Epoch(n, 0.1, 1, 50 / n, 1, 40 / n, 9, 1500, 2.0, 0.1) for n in (1, 2, 3)]
-    write_epochs(folder.progress(plan.runs()[-1].name), epochs)
+    going, stopped, begun = (run.name for run in plan.runs()[-3:])
+    write_epochs(folder.progress(going), epochs)
+    folder.checkpoint(stopped).write_bytes(b"")
+    holds = [Holds(folder).take(name) for name in (going, begun)]
+    assert all(isinstance(hold, Hold) for hold in holds)
     with make_server(results, None, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -373,6 +378,8 @@ def test_a_running_grid_is_served(served: tuple[str, int], results: Path) -> Non
     status, page = ask(served, "/made/index.html")
     assert status == 200
     assert "epoch 3 of 7" in page
+    assert "epoch 0 of 7" in page  # a run is seen from its first epoch on
+    assert "2 runs under way; 1 run stopped" in page
     assert "13.33 % so far" in page
     status, part = ask(served, "/made/progress")
     assert status == 200
@@ -413,10 +420,25 @@ def test_a_page_that_cannot_be_written_is_told(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(results / "index.html"))
 
-    monkeypatch.setattr("cardinality.report.pages.serve.write_report", full)
+    monkeypatch.setattr("cardinality.report.pages.serve.put", full)
     status, told = ask(served, "/")
     assert status == 500
     assert told.startswith(f"{results}/index.html: the disk is full; allowed: make room there")
+
+
+def test_who_may_only_read_the_results_is_served_too(
+    served: tuple[str, int], results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("cardinality.report.pages.serve.put", refused)
+    status, page = ask(served, "/")
+    assert status == 200
+    assert 'href="made/index.html"' in page
+    assert ask(served, "/made/numbers/table3.csv")[0] == 200
+    assert ask(served, "/made/nothing.csv")[0] == 404
+    assert not (results / "index.html").exists()
 
 
 def test_a_port_that_is_taken_is_one_line(served: tuple[str, int], results: Path) -> None:

@@ -60,7 +60,13 @@ def test_our_weights_come_back_with_what_they_were_trained_with(
     assert [file.name for file in path.parent.iterdir()] == ["run.safetensors"]
 
 
-@pytest.mark.parametrize("statistics", ["[]", "x", "[[1, 2], [3, 4]]", "[[1, 2, 3], [0, 1, 1]]"])
+NAN = "[[NaN, 0.5, 0.5], [0.5, 0.5, 0.5]]"
+TINY = "[[0.5, 0.5, 0.5], [1e-300, 0.5, 0.5]]"
+
+
+@pytest.mark.parametrize(
+    "statistics", ["[]", "x", "[[1, 2], [3, 4]]", "[[1, 2, 3], [0, 1, 1]]", NAN, TINY]
+)
 def test_statistics_that_are_none_are_refused(statistics: str) -> None:
     with pytest.raises(UserError, match="statistics"):
         statistics_of({"statistics": statistics})
@@ -146,9 +152,11 @@ def test_weights_of_another_net_are_refused_by_name(net: ResNeXt, tmp_path: Path
     weights, _ = load_weights(path)
     with pytest.raises(UserError, match=r"net\.pt: no weights of 8x16d.*conv1\.weight is 24 x"):
         net_with(weights, path, Setting(8, 16), 11, "cifar")
-    with pytest.raises(UserError, match=r"layer1\.1\.conv1\.weight is missing, expected"):
+    with pytest.raises(
+        UserError, match=r"layer1\.1\.conv1\.weight is missing, and in the net 96 x"
+    ):
         net_with(weights, path, Setting(4, 24), 20, "cifar")
-    with pytest.raises(UserError, match="expected"):
+    with pytest.raises(UserError, match="more is 3, and in the net missing"):
         net_with({**weights, "more": torch.zeros(3)}, path, Setting(4, 24), 11, "cifar")
     with pytest.raises(UserError, match=r"has no conv1\.weight and no fc\.weight"):
         net_with({"a": torch.zeros(1)}, path, Setting(4, 24), 11, "cifar")

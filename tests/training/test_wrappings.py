@@ -202,6 +202,23 @@ def test_whole_modules_are_refused_with_the_line_that_converts_them(tmp_path: Pa
         assert "torch.load('whole.pth', weights_only=False)" in message
 
 
+def test_a_pickle_of_another_protocol_is_refused_with_a_line_that_converts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"a": torch.ones(3), "b": torch.ones(3), "n": torch.tensor(2)}
+    torch.save(state, tmp_path / "torch4.pth", pickle_protocol=4)
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(state))
+    monkeypatch.chdir(tmp_path)
+    for name, holds in (
+        ("torch4.pth", "a pickle of another protocol than 2"),
+        ("plain.pkl", "torch.storage._load_from_bytes"),
+    ):
+        message = refused(tmp_path / name)
+        assert f"holds {holds}, which" in message
+        exec(message.partition("convert it in Python: ")[2], {"torch": torch})
+        assert {*load_weights(tmp_path / "weights.pth")[0]} >= {"a", "b"}
+
+
 def test_a_class_of_ones_own_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(pickle.dumps({"a": pytest.Item}, protocol=2))
     assert "holds _pytest.nodes.Item" in refused(tmp_path / "w.pth")

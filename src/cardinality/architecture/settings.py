@@ -77,7 +77,7 @@ class Setting:
         if match is None:
             raise UserError(
                 f"setting {text!r:.60}: expected CARDINALITYxWIDTHd, like 32x4d (32 paths of width"
-                " 4)"
+                " 4), each of six digits at most"
             )
         return cls(int(match[1]), int(match[2]))
 

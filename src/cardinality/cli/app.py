@@ -71,9 +71,9 @@ def every_command(
 
 def main() -> None:
     """Run a command; a mistake of the user's is one line and status 2."""
-    command = typer.main.get_command(app)
-    let_everything_be_printed()
     try:
+        command = typer.main.get_command(app)
+        let_everything_be_printed()
         arguments = sys.argv[1:] or ["--help"]
         commands = {str(c.name): c.callback for c in app.registered_commands if c.callback}
         check_empty(arguments)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from cardinality.experiment.run import Run
     from cardinality.results.folder import Results
 
-# Seconds between two looks of `status --watch`.
+# Seconds between two looks of `status --watch`, and after how many that saw nothing it ends: a
+# grid that has just begun, or is between two runs, looks like one that has ended.
 AGAIN = 10.0
+QUIET = 6
 
 
 def read_cluster(
@@ -106,7 +108,9 @@ def _whole(name: str) -> str:
 def status_command(
     protocol: ProtocolOption = "quick",
     results: ResultsOption = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look on, until nothing has run for a minute.")
+    ] = False,
 ) -> None:
     """Say which runs are running, queued, stopped, lost, failed or done, from any shell."""
     from cardinality.execution.state import STATES, states
@@ -116,6 +120,7 @@ def status_command(
     name = find(protocol, PROTOCOLS).stem
     root = results_root(results)
     found = Results(root / name)
+    quiet = 0
     while True:
         every = states(found)
         counts = Counter(one.state for one in every)
@@ -130,6 +135,7 @@ def status_command(
         told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
         nothing = f"nothing yet{'' if root.is_dir() else f' (no such folder: {line(str(root))})'}"
         print(f"{terminal(name)}: {told or nothing}", flush=True)
-        if not watch or not counts["running"] + counts["queued"]:
+        quiet = 0 if counts["running"] + counts["queued"] else quiet + 1
+        if not watch or quiet == QUIET:
             return
         time.sleep(AGAIN)

@@ -121,10 +121,11 @@ def _seen_as(
         cut = {"--resize": resize, "--crop": crop, "--views": views != "center"}
         refuse(cut, "beside --scales, which sees whole images", "one of the two")
         return Scales(parse(scales), interpolation)
-    resize, crop = resize or 256, crop or 224
-    if crop > resize:
-        raise UserError(f"--crop {crop}: at most --resize, {resize}")
-    return Crops(resize, crop, views, interpolation)
+    resize, side = resize or 256, crop or 224
+    if side > resize:
+        usual = " (its default)" if crop is None else ""
+        raise UserError(f"--crop {side}{usual}: at most --resize, {resize}")
+    return Crops(resize, side, views, interpolation)
 
 
 def _labelled(

@@ -105,6 +105,9 @@ class Display:
         """Bring the total up to date."""
         self.bars.update(self.total, completed=self.there / self.all_costs, state=self._state())
         if not self.console.is_terminal and time.monotonic() - self.spoken > HEARTBEAT:
+            if not self.tasks:
+                self._say("waiting for a worker to start")
+                return
             more = f" and {len(self.tasks) - SHOWN} more" if len(self.tasks) > SHOWN else ""
             named = map(self._epoch, list(self.tasks)[:SHOWN])
             self._say(f"{self.doing} {', '.join(named)}{more}")
@@ -126,7 +129,8 @@ class Display:
         if there - before < 0.02:
             if self.expected is None:
                 return None
-            return max(0.0, self.expected * (1 - before) - elapsed)
+            left = self.expected * (1 - before) - elapsed
+            return left if left > 0 else None  # it takes longer than was thought
         return elapsed * (1 - there) / (there - before)
 
     def _state(self) -> str:

@@ -101,7 +101,7 @@ def _submitit() -> ModuleType:
         import submitit.slurm.slurm
     except ImportError:
         raise UserError(
-            "--executor slurm: submitit is not installed; allowed: pip install 'cardinality[slurm]'"
+            "--executor slurm: submitit is not installed; allowed: pip install submitit"
         ) from None
     return submitit
 

@@ -25,14 +25,18 @@ class State:
     note: str = ""
 
 
-def states(results: Results) -> list[State]:
+def states(results: Results, ended: bool = True) -> list[State]:
     """Every run of which something is known, by state and name.
 
     A run is lost if whoever had it has died and nobody goes on with it; the next driver will.
+
+    Args:
+        results: of a protocol.
+        ended: whether those that have ended are told, too, whose records are read for it.
     """
     folder = results.folder
-    ended = (path for kind in ("runs", "failed") for path in folder.glob(f"{kind}/*/{RECORD}"))
-    names = {path.parent.name for path in ended}
+    kinds = ("runs", "failed") if ended else ()
+    names = {path.parent.name for kind in kinds for path in folder.glob(f"{kind}/*/{RECORD}")}
     names |= {path.name for path in folder.glob("holds/*")}
     names |= {path.stem for path in folder.glob("checkpoints/*.pt")}
     names |= {path.stem for path in folder.glob("jobs/*.json")}

@@ -193,6 +193,9 @@ def _validation_problem(error: ValidationError, model: type[BaseModel]) -> tuple
         message = f"is missing; allowed keys: {_keys(owner)}"
     elif first["type"] == "too_short":
         message = "is an empty list; allowed: at least one item"
+    elif first["type"] == "too_long":
+        limits = first["ctx"]
+        message = f"has {limits['actual_length']} items; allowed: at most {limits['max_length']}"
     elif keys:
         message = message[:1].lower() + message[1:]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -214,7 +217,7 @@ def _of_what_was_meant(problems: Sequence[ErrorDetails]) -> ErrorDetails:
 
 def _is_kind(part: int | str) -> bool:
     """Whether a part of a location names what kind of thing is wrong, and no key of the file."""
-    return isinstance(part, str) and part.startswith(("constrained-", "dict[", "[key]"))
+    return isinstance(part, str) and part.startswith(("constrained-", "dict[", "literal[", "[key]"))
 
 
 def _follow(

@@ -183,7 +183,9 @@ def page(found: Outside) -> str:
 def _told(comparison: Comparison | None) -> str:
     if comparison is None or not comparison.pairs:
         return DASH
-    return f"{effect_text(comparison.effect)} ({comparison.pairs})"
+    lost = len(comparison.effect.diverged)
+    left_out = f"; {lost} diverged" if lost else ""
+    return f"{effect_text(comparison.effect)} ({comparison.pairs}{left_out})"
 
 
 def _differences(found: Outside) -> str:

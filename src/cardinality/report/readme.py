@@ -62,6 +62,7 @@ def blocks() -> dict[str, Callable[[], str]]:
         "table4": table4,
         "residual": residual,
         "photographs": photographs,
+        "dropped": dropped,
         "resnet": resnet,
         "shortcuts": shortcuts,
         "tricks": tricks,
@@ -162,6 +163,11 @@ def residual() -> str:
 def photographs() -> str:
     """Table 3 of the committed runs on photographs of another kind."""
     return _table(PHOTOGRAPHS, "table3", SHOWN)
+
+
+def dropped() -> str:
+    """The nets on photographs with shortcuts and without."""
+    return _table(PHOTOGRAPHS, "residual", DROPPED)
 
 
 def resnet() -> str:

@@ -86,7 +86,9 @@ def statistics_of(metadata: Mapping[str, str]) -> Statistics:
         mean, deviation = (tuple(map(float, part)) for part in json.loads(metadata["statistics"]))
     except (ValueError, TypeError):
         mean = deviation = ()
-    if len(mean) != 3 or len(deviation) != 3 or min(deviation) <= 0:
+    # Of pixels up to 255; of a deviation near none nothing would be left but its error.
+    sound = all(0 <= m <= 255 for m in mean) and all(1e-6 < d <= 255 for d in deviation)
+    if len(mean) != 3 or len(deviation) != 3 or not sound:
         raise UserError("weights: their statistics are no mean and deviation of three channels")
     return mean, deviation
 
@@ -180,7 +182,7 @@ def net_with(
         if theirs is None or ours is None or theirs.shape != ours.shape:
             raise UserError(
                 f"{path}: no weights of {setting} at depth {depth}: {line(name, 100)} is"
-                f" {_shape(theirs)}, expected {_shape(ours)}"
+                f" {_shape(theirs)}, and in the net {_shape(ours)}"
             )
     net = ResNeXt(architecture)
     net.load_state_dict(dict(weights), strict=True)

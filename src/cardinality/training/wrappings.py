@@ -101,6 +101,8 @@ BEGINNINGS = (
 HEAD = 512
 # Of torch's format before 1.6: what it is, of which version and machine, the content, the keys.
 PICKLES = 5
+# The number that it begins with, as a pickle has it (torch/serialization.py, MAGIC_NUMBER).
+MAGIC = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
 
 
 class Nothing:
@@ -170,7 +172,7 @@ def read_torch(path: Path, kind: str) -> Any:
     size = path.stat().st_size
     unknown = sorted(_globals(path, kind, size) - _allowed())
     if unknown:
-        raise UserError(_refusal(path, unknown))
+        raise UserError(_refusal(path, _first(unknown)))
     stand_ins = [(Nothing, name) for name in HARMLESS]
     try:
         with (
@@ -181,6 +183,8 @@ def read_torch(path: Path, kind: str) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged pickle leads to
         # Torch's own message advises to read it without that protection, after the first line.
+        if "Unsupported operand" in str(error):  # of another protocol than torch's, which is 2
+            raise UserError(_refusal(path, "a pickle of another protocol than 2")) from None
         first = (str(error).strip().splitlines() or [""])[0].partition(". This file can")[0]
         told = f"{type(error).__name__}: {line(first, 120)}"
         raise UserError(f"{path}: damaged, or no weights ({told}); copy it again") from None
@@ -228,24 +232,45 @@ def _globals(path: Path, kind: str, size: int) -> set[str]:
 def _names(file: IO[bytes]) -> Iterable[str]:
     """The globals of one pickle; nothing of it is built."""
     recent: list[str] = []
+    # What is put on the stack once may be taken from the memo later; of it only texts are names.
+    memo: dict[int, str | None] = {}
+    top: str | None = None
     for operation, argument, _ in pickletools.genops(file):
-        if operation.name in ("GLOBAL", "INST"):
+        name = operation.name
+        if name == "MEMOIZE" or name.endswith("PUT"):
+            memo[len(memo) if name == "MEMOIZE" else int(argument or 0)] = top
+            continue
+        top = None
+        if name in ("GLOBAL", "INST"):
             yield str(argument).replace(" ", ".", 1)
-        elif operation.name == "STACK_GLOBAL":
+        elif name == "STACK_GLOBAL":
             yield ".".join(recent[-2:])
-        elif operation.name.endswith("UNICODE"):
-            recent = [*recent[-1:], str(argument)]
+        elif name.endswith("UNICODE"):
+            top = str(argument)
+        elif name.endswith("GET"):
+            top = memo.get(int(argument or 0))
+        if top is not None:
+            recent = [*recent[-1:], top]
 
 
-def _refusal(path: Path, names: list[str]) -> str:
-    shown = line(", ".join(names[:3]), 120) + (
-        f" and {len(names) - 3} more" if len(names) > 3 else ""
-    )
+def _first(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return line(", ".join(names[:3]), 120) + more
+
+
+def _refusal(path: Path, holds: str) -> str:
+    """Why a file is not read, and how whoever trusts it makes one of it that is."""
+    name = repr(path.name[:60])
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        plain = head.startswith(b"\x80") and MAGIC not in head[:32]
+    load = f"net = torch.load({name}, weights_only=False)"
+    if plain:
+        load = f"import pathlib, pickle; net = pickle.loads(pathlib.Path({name}).read_bytes())"
     return (
-        f"{path}: refused, for it holds {shown}, which cannot be read without running code; where"
-        f" you trust it, convert it in Python: net = torch.load({path.name[:60]!r},"
-        " weights_only=False); torch.save(getattr(net, 'state_dict', lambda: net['state_dict'])(),"
-        " 'weights.pth')"
+        f"{path}: refused, for it holds {holds}, which cannot be read without running code; where"
+        f" you trust it, convert it in Python: {load}; torch.save(getattr(net, 'state_dict',"
+        " lambda: net.get('state_dict', net))(), 'weights.pth')"
     )
 
 

@@ -1,11 +1,10 @@
-"""How far a running grid is, from what its workers write beside their checkpoints."""
+"""How far a running grid is: which runs are held, and what is written beside their checkpoints."""
 
 import math
 from collections.abc import Iterator
-from itertools import islice
-from pathlib import Path
 from statistics import fmean
 
+from cardinality.execution.state import states
 from cardinality.experiment.grid import numerics_on
 from cardinality.experiment.run import Run
 from cardinality.host.machine import Machine, detect
@@ -14,26 +13,27 @@ from cardinality.report.pages.gathered import Gathered, TableRead
 from cardinality.report.pages.shapes import Going, Progress
 from cardinality.results.epochs import read_epochs
 from cardinality.results.estimate import estimate, stated
+from cardinality.results.folder import Results
 
-# As many unfinished runs are shown; a grid that was stopped may leave many.
+# As many running runs are shown; a cluster may have many.
 MOST = 12
 
 
 def progress_of(gathered: Gathered) -> Progress:
-    """The runs that have begun and not ended, and each table's state.
+    """The runs that are being computed, and how far each of their tables is.
 
     The names of runs depend on where they are computed; a grid that is watched is computed here.
     """
     machine = detect()
     planned = {run.name: run for table in gathered.tables for run in _runs(table, machine)}
-    files = sorted((gathered.results.folder / "checkpoints").glob("*.csv"))
-    found = (_going(path, planned) for path in files)
-    going = tuple(islice((each for each in found if each is not None), MOST))
-    names = {each.name for each in going}
+    begun = states(gathered.results, ended=False)
+    running = [one.name for one in begun if one.state == "running"]
+    going = tuple(_going(gathered.results, name, planned) for name in running[:MOST])
     tables = tuple(
-        line for table in gathered.tables for line in _state(gathered, table, machine, names)
+        line for table in gathered.tables for line in _state(gathered, table, machine, {*running})
     )
-    return Progress(going, tables)
+    stopped = sum(one.state in ("stopped", "lost") for one in begun)
+    return Progress(len(running), stopped, going, tables)
 
 
 def _runs(table: TableRead, machine: Machine) -> list[Run]:
@@ -42,26 +42,23 @@ def _runs(table: TableRead, machine: Machine) -> list[Run]:
     return [*table.plan.runs(), *table.plan.with_numerics(here).runs()]
 
 
-def _going(path: Path, planned: dict[str, Run]) -> Going | None:
+def _going(results: Results, name: str, planned: dict[str, Run]) -> Going:
     try:
-        rows = read_epochs(path)
-    except (OSError, ValueError):  # it has just ended, or is no file of ours
-        return None
-    run = planned.get(path.stem)
-    curves = run_curves(path.stem, rows)
-    if curves is None:
-        return None
-    error = rows[-1].get("top1_error", math.nan)
+        rows = read_epochs(results.progress(name))
+    except (OSError, ValueError):  # it has just ended, or is in its first epoch
+        rows = []
+    run = planned.get(name)
+    error = rows[-1].get("top1_error", math.nan) if rows else math.nan
     epochs = None if run is None else run.epochs
-    seconds = fmean(row.get("seconds", math.nan) for row in rows)
+    seconds = fmean(row.get("seconds", math.nan) for row in rows) if rows else math.nan
     left = None if epochs is None else max(0.0, (epochs - len(rows)) * seconds)
     return Going(
-        path.stem,
+        name,
         len(rows),
         epochs,
         error if math.isfinite(error) else None,
         left if left is not None and math.isfinite(left) else None,
-        curves,
+        run_curves(name, rows),
     )
 
 

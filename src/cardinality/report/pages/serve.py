@@ -1,7 +1,8 @@
 """The pages by HTTP, on this machine alone, to look at a grid while it is running.
 
 It only answers GET, only from the results folder, and only with kinds of file that a report links
-to; a link that leads out of the folder is not followed. Pages are made when they are asked for.
+to; a link that leads out of the folder is not followed. Pages are made when they are asked for,
+and lie in the folder too, where it may be written.
 """
 
 import errno
@@ -24,7 +25,7 @@ from cardinality.report.pages.content import page_of
 from cardinality.report.pages.gathered import Gathered, gather
 from cardinality.report.pages.html import live_page, policy, progress_part
 from cardinality.report.pages.progress import progress_of
-from cardinality.report.pages.write import write_report
+from cardinality.report.pages.write import pages_of, put
 
 HOST = "127.0.0.1"
 # What a Host header says of it; there is no port where that is HTTP's own.
@@ -56,6 +57,7 @@ class Site:
         self.read: dict[str, tuple[Gathered, str]] = {}
         self.lent: dict[str, tuple[Runs | None, str]] = {}
         self.written = ""
+        self.unwritten: dict[Path, str] = {}
 
     def records(self, folder: Path) -> str:
         """What changes whenever a record below a folder does: how many, and the newest's time."""
@@ -64,11 +66,22 @@ class Site:
         return f"{len(times)}-{max(times, default=0)}"
 
     def bring_up_to_date(self) -> None:
-        """Write the pages again if a record has changed since the last time."""
+        """Make the pages again if a record has changed since the last time.
+
+        Whoever may only read the results has them from memory.
+        """
         with self.lock:
             now = self.records(self.root)
             if now != self.written:
-                write_report(self.root, next(iter(self.given.values()), None), self.runs())
+                self.unwritten = {}
+                given = next(iter(self.given.values()), None)
+                for path, text in pages_of(self.root, given, self.runs()):
+                    try:
+                        put(path, text)
+                    except OSError as error:
+                        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                            raise
+                        self.unwritten[path] = text
                 self.written = now
 
     def runs(self, apart_from: str = "") -> list[Runs]:
@@ -167,6 +180,9 @@ class Handler(BaseHTTPRequestHandler):
         if known and parts[1] == "index.html":
             return HTTPStatus.OK, KINDS[".html"], self.site.live(parts[0]).encode()
         self.site.bring_up_to_date()
+        made = self.site.unwritten.get(self.site.root.joinpath(*parts))
+        if made is not None:
+            return HTTPStatus.OK, KINDS[Path(path).suffix], made.encode()
         file = self.site.file(path)
         if file is None:
             status = HTTPStatus.NOT_FOUND
@@ -220,7 +236,7 @@ def serve_report(results: Path, protocol: str | None, port: int, open_page: bool
         address = f"http://{HOST}:{server.server_address[1]}/"
         if protocol is not None:
             address += f"{find(protocol, PROTOCOLS).stem}/index.html"
-        print(f"{address}  (read-only, on this machine alone; Ctrl-C ends it)", flush=True)
+        print(f"{address}  (for reading, on this machine alone; Ctrl-C ends it)", flush=True)
         if open_page:
             import webbrowser
 

@@ -336,12 +336,14 @@ class Going:
     epochs: int | None
     error: float | None
     left: float | None
-    curves: Plot
+    curves: Plot | None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A grid that is being computed, as it is now."""
+    """A grid that is being computed, as it is now: how many of its runs, and how far some are."""
 
+    running: int
+    stopped: int
     going: tuple[Going, ...]
     tables: tuple[tuple[str, int, int, str], ...]

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cardinality.analysis.planning import Runs
@@ -21,19 +21,29 @@ from cardinality.report.pages.wording import exact
 def write_report(
     results: Path, protocol: str | None = None, runs: Sequence[Runs] | None = None
 ) -> tuple[Path, list[Path]]:
-    """Write every page from the records alone.
-
-    Args:
-        results: the folder of all results.
-        protocol: a name or a file, whose page is written even if nothing has been run.
-        runs: of all protocols, where they have been read already.
+    """Write every page from the records alone, see `pages_of`.
 
     Returns:
         The page to open first, and the files that are other than before.
+    """
+    asked = [] if protocol is None else [find(protocol, PROTOCOLS).stem]
+    changed = [path for path, text in pages_of(results, protocol, runs) if put(path, text)]
+    return results.joinpath(*asked, "index.html"), changed
+
+
+def pages_of(
+    results: Path, protocol: str | None = None, runs: Sequence[Runs] | None = None
+) -> Iterator[tuple[Path, str]]:
+    """Every page and file of numbers with its text, made one after the other.
+
+    Args:
+        results: the folder of all results.
+        protocol: a name or a file, which has a page even if nothing has been run.
+        runs: of all protocols, where they have been read already.
 
     Raises:
-        UserError: there is no such protocol, or a file of it is wrong; what the other protocols
-            have is written.
+        UserError: there is no such protocol, or a file of it is wrong; after the pages of the
+            other protocols.
     """
     if runs is None:
         runs = borrowed(folders_of(results))
@@ -42,35 +52,27 @@ def write_report(
     for name, why in over.broken:
         if name != asked:  # of the one that is asked for it is the error
             note(f"{name} has no page: {why}")
-    changed = _write_overview(results, over)
-    changed += [path for page in over.pages for path in _write_page(results, page)]
-    if protocol is None or asked is None:
-        return results / "index.html", changed
-    if asked not in {page.protocol for page in over.pages}:
-        changed += _write_page(results, page_of(gather(protocol, results, others=runs)))
-    return results / asked / "index.html", changed
+    yield from _overview(results, over)
+    for page in over.pages:
+        yield from _of_protocol(results, page)
+    if protocol is not None and asked not in {page.protocol for page in over.pages}:
+        yield from _of_protocol(results, page_of(gather(protocol, results, others=runs)))
 
 
-def _write_page(results: Path, page: Page) -> list[Path]:
+def _of_protocol(results: Path, page: Page) -> Iterator[tuple[Path, str]]:
     folder = results / page.protocol
-    texts = {
-        folder / "index.html": protocol_page(page),
-        folder / "report.md": protocol_markdown(page),
-    }
+    yield folder / "index.html", protocol_page(page)
+    yield folder / "report.md", protocol_markdown(page)
     for numbers in numbers_of(page):
-        texts[folder / numbers.file] = to_csv(numbers)
-    return [path for path, text in texts.items() if _put(path, text)]
+        yield folder / numbers.file, to_csv(numbers)
 
 
-def _write_overview(results: Path, over: Overview) -> list[Path]:
-    texts = {
-        results / "index.html": index_page(over),
-        results / "comparison.html": comparison_page(over),
-        results / "comparison.md": comparison_markdown(over),
-    }
+def _overview(results: Path, over: Overview) -> Iterator[tuple[Path, str]]:
+    yield results / "index.html", index_page(over)
+    yield results / "comparison.html", comparison_page(over)
+    yield results / "comparison.md", comparison_markdown(over)
     for figure in over.figures:
-        texts[results / figure.numbers.file] = to_csv(figure.numbers)
-    return [path for path, text in texts.items() if _put(path, text)]
+        yield results / figure.numbers.file, to_csv(figure.numbers)
 
 
 def numbers_of(page: Page) -> list[Numbers]:
@@ -89,7 +91,7 @@ def to_csv(numbers: Numbers) -> str:
     return text.getvalue()
 
 
-def _put(path: Path, text: str) -> bool:
+def put(path: Path, text: str) -> bool:
     """Write a file unless it has these bytes already; whether it was written."""
     content = text.encode()
     if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
