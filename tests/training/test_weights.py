@@ -153,7 +153,7 @@ def test_weights_of_another_net_are_refused_by_name(net: ResNeXt, tmp_path: Path
     with pytest.raises(UserError, match=r"net\.pt: no weights of 8x16d.*conv1\.weight is 24 x"):
         net_with(weights, path, Setting(8, 16), 11, "cifar")
     with pytest.raises(
-        UserError, match=r"layer1\.1\.conv1\.weight is missing, and in the net 96 x"
+        UserError, match=r"layer1\.1\.conv1\.weight is missing, and in the net 24 x"
     ):
         net_with(weights, path, Setting(4, 24), 20, "cifar")
     with pytest.raises(UserError, match="more is 3, and in the net missing"):
