@@ -480,7 +480,7 @@ def test_what_is_said_of_photographs_is_so() -> None:
     assert "Each seed has all\nits nets from one machine and one commit" in RESULTS
     assert set(bare[["machine", "commit"]].nunique()) == {1}
     records = list(Results(ROOT / "results" / "imagenette-small").finished())
-    for residual, seeds, told in (
+    for residual, seeds, words in (
         (True, (0, 1), "some {:.0f} minutes of CPU a run"),
         (True, (2, 3), "some {:.0f}; 4 from one"),
         (True, (4,), "with both, some {:.0f}, in"),
@@ -492,7 +492,7 @@ def test_what_is_said_of_photographs_is_so() -> None:
             if record.configuration["seed"] in seeds
             and record.configuration["net"]["residual"] is residual
         )
-        assert told.format(minutes) in RESULTS
+        assert words.format(minutes) in RESULTS
 
 
 def test_what_is_said_of_photographs_without_shortcuts_is_so() -> None:
