@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cardinality.execution.holds import Hold, Holds
 from cardinality.experiment.places import PROTOCOLS
 from cardinality.report.pages.serve import make_server
 from cardinality.report.pages.write import write_report
@@ -274,6 +275,8 @@ def test_a_running_grid_brings_itself_up_to_date(browser: Any, results: Path) ->
     name = plan_of("table3", results.parent / PROTOCOLS / "made.yaml").runs()[-1].name
     epochs = [Epoch(n, 0.1, 1, 50 / n, 1, 40 / n, 9, 1500, 2.0, 0.1) for n in range(1, 6)]
     write_epochs(made.progress(name), epochs[:2])
+    hold = Holds(made).take(name)
+    assert isinstance(hold, Hold)
     with make_server(results, None, 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -291,4 +294,5 @@ def test_a_running_grid_brings_itself_up_to_date(browser: Any, results: Path) ->
         page.close()
         server.shutdown()
         thread.join()
+    hold.release()
     made.progress(name).unlink()
